@@ -1,0 +1,144 @@
+/**
+ * Bytes in place: little-endian integers and comparisons over Buffers, without views or copies.
+ * Callers stay inside their buffers; nothing here checks ranges twice.
+ */
+
+/** Below this many bytes a loop beats the call into native `Buffer.copy`. */
+const LOOP_BYTES_MAX = 48;
+
+/** Copies [start, end) of `source` to `target` at `at`; returns the end in the target. */
+export function copyBytes(
+  target: Buffer,
+  at: number,
+  source: Buffer,
+  start: number,
+  end: number,
+): number {
+  const length = end - start;
+  if (length > LOOP_BYTES_MAX) {
+    source.copy(target, at, start, end);
+  } else {
+    for (let i = 0; i < length; i++) target[at + i] = source[start + i] as number;
+  }
+  return at + length;
+}
+
+/** Whether two ranges of the same length hold the same bytes. */
+export function equalBytes(a: Buffer, aStart: number, b: Buffer, bStart: number, length: number) {
+  for (let i = 0; i < length; i++) if (a[aStart + i] !== b[bStart + i]) return false;
+  return true;
+}
+
+/** Orders two ranges by unsigned bytes, a prefix first. */
+export function compareBytes(
+  a: Buffer,
+  aStart: number,
+  aEnd: number,
+  b: Buffer,
+  bStart: number,
+  bEnd: number,
+): number {
+  const length = Math.min(aEnd - aStart, bEnd - bStart);
+  for (let i = 0; i < length; i++) {
+    const difference = (a[aStart + i] as number) - (b[bStart + i] as number);
+    if (difference !== 0) return difference;
+  }
+  return aEnd - aStart - (bEnd - bStart);
+}
+
+export function writeU16(target: Buffer, at: number, value: number): void {
+  target[at] = value;
+  target[at + 1] = value >>> 8;
+}
+
+export function readU16(source: Buffer, at: number): number {
+  return (source[at] as number) | ((source[at + 1] as number) << 8);
+}
+
+export function writeU32(target: Buffer, at: number, value: number): void {
+  target[at] = value;
+  target[at + 1] = value >>> 8;
+  target[at + 2] = value >>> 16;
+  target[at + 3] = value >>> 24;
+}
+
+export function readU32(source: Buffer, at: number): number {
+  return (
+    ((source[at] as number) |
+      ((source[at + 1] as number) << 8) |
+      ((source[at + 2] as number) << 16) |
+      ((source[at + 3] as number) << 24)) >>>
+    0
+  );
+}
+
+/** Writes an integer below 2^48. */
+export function writeU48(target: Buffer, at: number, value: number): void {
+  writeU32(target, at, value >>> 0);
+  writeU16(target, at + 4, Math.floor(value / 4294967296));
+}
+
+export function readU48(source: Buffer, at: number): number {
+  return readU32(source, at) + readU16(source, at + 4) * 4294967296;
+}
+
+/** Writes a non-negative integer below 2^53 in eight bytes. */
+export function writeU64(target: Buffer, at: number, value: number): void {
+  writeU32(target, at, value >>> 0);
+  writeU32(target, at + 4, Math.floor(value / 4294967296));
+}
+
+export function readU64(source: Buffer, at: number): number {
+  return readU32(source, at) + readU32(source, at + 4) * 4294967296;
+}
+
+const floatScratch = new Float64Array(1);
+const floatBytes = Buffer.from(floatScratch.buffer);
+
+/** Writes the eight bytes of a double, little-endian, bit for bit. */
+export function writeF64(target: Buffer, at: number, value: number): void {
+  floatScratch[0] = value;
+  for (let i = 0; i < 8; i++) target[at + i] = floatBytes[i] as number;
+}
+
+export function readF64(source: Buffer, at: number): number {
+  for (let i = 0; i < 8; i++) floatBytes[i] = source[at + i] as number;
+  return floatScratch[0] as number;
+}
+
+/** Writes an unsigned LEB128 integer below 2^53; returns the end. At most 8 bytes. */
+export function writeVarint(target: Buffer, at: number, value: number): number {
+  let rest = value;
+  let end = at;
+  while (rest >= 128) {
+    target[end++] = (rest & 127) | 128;
+    rest = rest < 4294967296 ? rest >>> 7 : Math.floor(rest / 128);
+  }
+  target[end++] = rest;
+  return end;
+}
+
+/** Bytes that `writeVarint` takes for this value. */
+export function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+}
+
+/** Reads varints one after the other; `at` moves past what was read. Never reads past `end`. */
+export class VarintReader {
+  at = 0;
+
+  read(source: Buffer, end: number): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i++) {
+      if (this.at >= end) return -1;
+      const byte = source[this.at++] as number;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+      scale *= 128;
+    }
+    return -1;
+  }
+}
