@@ -1,0 +1,33 @@
+/**
+ * Values as bytes: MessagePack, for control messages between threads and nodes and for manifests.
+ * Never on the data path. The only importer of msgpackr. Format: https://msgpack.org.
+ *
+ * Invariant: `unpack(pack(value))` equals `value` for null, booleans, numbers, strings, bytes,
+ * arrays, plain objects and bigints below 2^64; bad bytes are a value, never a throw.
+ */
+import { Packr } from "msgpackr";
+
+/** What bytes from outside turned out to be. */
+export type Unpacked =
+  | { readonly kind: "value"; readonly value: unknown }
+  | { readonly kind: "malformed"; readonly why: string };
+
+// Records are msgpackr's own extension: without them any MessagePack reader can read ours.
+const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
+
+/** Bytes of their own: not a view into a shared buffer, so they may be kept or transferred. */
+export function pack(value: unknown): Buffer {
+  const shared = packr.pack(value);
+  const own = Buffer.from(new ArrayBuffer(shared.length));
+  shared.copy(own);
+  return own;
+}
+
+/** Reads exactly one value that fills `bytes`. Buffers in it are copies. */
+export function unpack(bytes: Uint8Array): Unpacked {
+  try {
+    return { kind: "value", value: packr.unpack(bytes) };
+  } catch (error) {
+    return { kind: "malformed", why: error instanceof Error ? error.message : String(error) };
+  }
+}
