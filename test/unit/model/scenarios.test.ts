@@ -1,0 +1,103 @@
+/**
+ * Random scenarios hold for the model, and notice every rule of it that is broken on purpose.
+ * `SEEDS=3000` raises the number of seeds; a violation names its seed.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BREAKS, type Break } from "../../model/breaks.ts";
+import { MODES, type Mode } from "../../model/mix.ts";
+import { runScenario, searchViolation } from "../../model/scenario.ts";
+import { makeModel } from "../../model/subject.ts";
+
+const SEEDS = Number(process.env.SEEDS ?? 100);
+
+for (const replicas of [2, 3] as const) {
+  test(`${replicas} replicas converge to what the surviving ops leave`, () => {
+    for (const mode of MODES) {
+      const violation = searchViolation(
+        { replicas, make: makeModel(), mode },
+        { from: 1, seeds: Math.ceil(SEEDS / 2) },
+      );
+      assert.equal(violation, undefined);
+    }
+  });
+}
+
+test("a model beside each replica agrees with it after every step", () => {
+  const violation = searchViolation(
+    { replicas: 3, make: makeModel(), shadow: true },
+    { from: 1, seeds: Math.ceil(SEEDS / 4) },
+  );
+  assert.equal(violation, undefined);
+});
+
+test("the same seed does the same things", () => {
+  const options = { replicas: 3, make: makeModel("covered") } as const;
+  for (let seed = 1; seed < 10; seed++) {
+    assert.deepEqual(runScenario(seed, options), runScenario(seed, options));
+  }
+});
+
+/** Where each broken rule shows by itself, and as what. */
+const NOTICED: Readonly<Record<Break, readonly [Mode, RegExp]>> = {
+  covered: ["raw", /lost write|diverged|not the replay/],
+  "own-uncovered": ["raw", /dead write back/],
+  "clear-last": ["mortal", /lost write/],
+  adds: ["counters", /diverged|wrong adds/],
+  "adds-again": ["counters", /diverged|not the replay|wrong adds/],
+  uncaused: ["raw", /diverged|not the replay|lost write/],
+  join: ["raw", /not the replay|dead write back|diverged/],
+  origin: ["raw", /not the replay|diverged|lost write|clock/],
+  register: ["raw", /diverged|wrong version/],
+  "context-own": ["contexts", /context covers unseen/],
+  "context-marks": ["contexts", /acked add lost/],
+  "context-unapplied": ["contexts", /diverged|not the replay/],
+  "sibling-guard": ["contexts", /sibling guard/],
+  "undo-adds": ["counters", /wrong adds/],
+  "undo-missing": ["counters", /not exact/],
+  "undo-makes": ["counters", /counter not exact/],
+  "undo-join": ["counters", /diverged/],
+  "op-ids": ["counters", /retry executed again/],
+  "own-copy": ["mortal", /undead element/],
+  "no-copy": ["mortal", /undead element/],
+  latest: ["mortal", /beside a model/],
+  birth: ["mortal", /beside a model/],
+  "expired-head": ["raw", /type turns with time/],
+  "hidden-kept": ["commands", /hidden cells stay/],
+  "head-kept": ["mortal", /left over/],
+  "clear-missing": ["commands", /dead key back|hidden cells stay/],
+  "local-sweep": ["commands", /not the replay|diverged|lost write/],
+  count: ["commands", /count mismatch/],
+  hlc: ["counters", /clock went back/],
+};
+
+/** Rules about what a reader sees of equal cells: only another implementation can tell. */
+const NEEDS_SHADOW: readonly Break[] = ["latest", "birth"];
+
+for (const [name, rule] of Object.entries(BREAKS)) {
+  test(`the scenarios notice when ${rule}`, () => {
+    const broken = name as Break;
+    const [mode, kind] = NOTICED[broken];
+    const shadow = NEEDS_SHADOW.includes(broken);
+    const found = new Set<string>();
+    for (let seed = 1; seed <= 400; seed++) {
+      const options = { replicas: 3, make: makeModel(broken), mode, shadow } as const;
+      const [violation] = runScenario(seed, options).violations;
+      if (violation === undefined) continue;
+      if (shadow || kind.test(violation)) return;
+      found.add(violation.slice(0, 60));
+    }
+    assert.fail(`${broken} goes unnoticed; seen: ${[...found]}`);
+  });
+}
+
+test("a model beside a broken replica notices it within a few scenarios", () => {
+  for (const broken of Object.keys(BREAKS) as Break[]) {
+    const [mode] = NOTICED[broken];
+    const violation = searchViolation(
+      { replicas: 3, make: makeModel(broken), mode, shadow: true },
+      { from: 1, seeds: 150 },
+    );
+    assert.ok(violation !== undefined, `${broken} goes unnoticed beside a model`);
+  }
+});
