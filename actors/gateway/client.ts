@@ -1,0 +1,122 @@
+/**
+ * What the gateway knows of one client: its connection, its settings, its transaction. Commands of
+ * scope "session" work on it.
+ */
+import type { Request } from "../../runtime/codec/request.ts";
+import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { WorkerView } from "../worker/worker-view.ts";
+import type { Connection } from "./connection.ts";
+
+/** A command queued by MULTI, in a buffer of its own. */
+export interface QueuedCommand {
+  readonly bytes: Buffer;
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+}
+
+/** A key that WATCH saw. */
+export interface WatchedKey {
+  readonly keyspace: number;
+  readonly key: Buffer;
+  /** What the key's cells were marked with; compared before EXEC. */
+  readonly mark: string;
+}
+
+/** Which replies are sent: all, none, or all but those of CLIENT REPLY SKIP and the next command. */
+export type ReplyMode = "on" | "off" | "skip" | "skipping";
+
+/** Starts commands whose replies come later. */
+export interface Router {
+  /** EXEC: runs the queue as one transaction, on one thread or several. */
+  execute(client: Client, queue: readonly QueuedCommand[], reply: RespWriter): void;
+  /** WATCH: notes the marks of the keys, arguments 1.. of the request. */
+  watch(client: Client, request: Request, reply: RespWriter): void;
+}
+
+export class Client {
+  readonly id: number;
+  readonly worker: WorkerView;
+  readonly router: Router;
+  /** Undefined for a handle in this process. */
+  connection: Connection | undefined;
+  /** On a direct port a key of another thread is answered with MOVED. */
+  readonly isDirect: boolean;
+  readonly connectedAtMs: number;
+  keyspace = 0;
+  name = "";
+  libraryName = "";
+  libraryVersion = "";
+  isAuthenticated: boolean;
+  /** READONLY was sent: any replica may answer. */
+  isReadonly = false;
+  noEvict = false;
+  noTouch = false;
+  replyMode: ReplyMode = "on";
+  lastCommand = "";
+  lastCommandAtMs: number;
+  commandCount = 0;
+
+  /** Commands since MULTI, or null outside of a transaction. */
+  queue: QueuedCommand[] | null = null;
+  queueBytes = 0;
+  /** A command could not be queued: EXEC will be refused. */
+  isQueueBroken = false;
+  watched: WatchedKey[] = [];
+
+  constructor(options: {
+    id: number;
+    worker: WorkerView;
+    router: Router;
+    isDirect: boolean;
+    isAuthenticated: boolean;
+    nowMs: number;
+  }) {
+    this.id = options.id;
+    this.worker = options.worker;
+    this.router = options.router;
+    this.isDirect = options.isDirect;
+    this.isAuthenticated = options.isAuthenticated;
+    this.connectedAtMs = options.nowMs;
+    this.lastCommandAtMs = options.nowMs;
+  }
+
+  get protocol(): 2 | 3 {
+    return this.connection?.out.protocol ?? 3;
+  }
+
+  /** Queues a command of the open transaction. */
+  enqueue(request: Request): void {
+    const count = request.count;
+    const start = request.starts[0] as number;
+    const bytes = Buffer.from(request.bytes.subarray(start, request.ends[count - 1] as number));
+    const starts = request.starts.slice(0, count);
+    const ends = request.ends.slice(0, count);
+    for (let i = 0; i < count; i++) {
+      starts[i] = (starts[i] as number) - start;
+      ends[i] = (ends[i] as number) - start;
+    }
+    this.queue?.push({ bytes, starts, ends });
+    this.queueBytes += bytes.length;
+  }
+
+  /** Leaves the transaction, whatever became of it. */
+  endTransaction(): void {
+    this.queue = null;
+    this.queueBytes = 0;
+    this.isQueueBroken = false;
+    this.watched = [];
+  }
+
+  /** RESET: as if it had just connected. */
+  reset(isAuthenticated: boolean): void {
+    this.endTransaction();
+    this.keyspace = 0;
+    this.name = "";
+    this.isAuthenticated = isAuthenticated;
+    this.isReadonly = false;
+    this.noEvict = false;
+    this.noTouch = false;
+    this.replyMode = "on";
+    if (this.connection !== undefined) this.connection.out.protocol = 2;
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Requests of this worker to the others, and theirs to it, over the batch ports.
+ *
+ * Invariant: every request ends exactly once: by its reply, by its deadline, or by the death of the
+ * worker that had it; the last two mean that the outcome is unknown.
+ */
+import type { BatchPort } from "../../runtime/thread/batch-port.ts";
+import type { Peer } from "../../runtime/thread/worker-context.ts";
+import type { Gates } from "./connection.ts";
+
+/** How long a request to another worker may take. */
+const EXCHANGE_TIMEOUT_MS = 30_000;
+/** Requests of one worker that may be under way. */
+const EXCHANGES_MAX = 65_536;
+
+export const OVERLOADED =
+  "BUSY too many requests are under way to the worker that owns this key; try again later";
+export const OUTCOME_UNKNOWN =
+  "UNKNOWN the worker that owns this key restarted: the command may or may not have been executed; read the key before trying again";
+export const OUTCOME_TIMED_OUT =
+  "UNKNOWN the worker that owns this key did not answer in time: the command may or may not have been executed; read the key before trying again";
+
+/** Ends a request. The buffer is valid only during the call. */
+export type OnReply = (buffer: Buffer, start: number, end: number) => void;
+/** Ends a request without a reply. */
+export type OnFailure = (text: string) => void;
+
+interface Open {
+  readonly worker: Peer;
+  readonly deadlineMs: number;
+  readonly onReply: OnReply;
+  readonly onFailure: OnFailure;
+}
+
+interface Held {
+  readonly worker: Peer;
+  readonly kind: number;
+  readonly id: number;
+  readonly gate: number;
+  readonly bytes: Buffer;
+}
+
+export class Exchange {
+  readonly #port: (peer: Peer) => BatchPort;
+  readonly #gates: Gates;
+  readonly #open = new Map<number, Open>();
+  #held: Held[] = [];
+  #nextId = 1;
+
+  constructor(port: (peer: Peer) => BatchPort, gates: Gates) {
+    this.#port = port;
+    this.#gates = gates;
+  }
+
+  /** Requests under way. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Sends a request of at most `bytesMax` bytes that `write` puts into the port's buffer (it
+   * returns the end). Exactly one of the callbacks follows.
+   */
+  ask(
+    worker: Peer,
+    kind: number,
+    bytesMax: number,
+    write: (target: Buffer, start: number) => number,
+    nowMs: number,
+    onReply: OnReply,
+    onFailure: OnFailure,
+  ): void {
+    const port = this.#port(worker);
+    const id = this.#nextId;
+    const at = this.#open.size < EXCHANGES_MAX ? port.begin(kind, id, bytesMax) : -1;
+    if (at < 0) {
+      onFailure(OVERLOADED);
+      return;
+    }
+    port.end(write(port.out, at) - at);
+    this.#nextId = id === 0xffffffff ? 1 : id + 1;
+    const deadlineMs = nowMs + EXCHANGE_TIMEOUT_MS;
+    this.#open.set(id, { worker, deadlineMs, onReply, onFailure });
+  }
+
+  /** A reply came in. Late ones are dropped. */
+  answered(id: number, buffer: Buffer, start: number, end: number): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    this.#open.delete(id);
+    open.onReply(buffer, start, end);
+  }
+
+  /** Answers another worker's request, once its gate is open. */
+  reply(
+    worker: Peer,
+    kind: number,
+    id: number,
+    source: Buffer,
+    start: number,
+    end: number,
+    gate: number,
+  ): void {
+    if (gate !== 0 && !this.#gates.isOpen(gate)) {
+      const bytes = Buffer.from(source.subarray(start, end));
+      this.#held.push({ worker, kind, id, gate, bytes });
+      return;
+    }
+    this.#send(worker, kind, id, source, start, end);
+  }
+
+  #send(
+    worker: Peer,
+    kind: number,
+    id: number,
+    source: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const port = this.#port(worker);
+    const at = port.beginReply(kind, id, end - start);
+    if (at < 0) return; // the asker is gone, and knows that it is unknown
+    source.copy(port.out, at, start, end);
+    port.end(end - start);
+  }
+
+  /** Sends the replies whose gates have opened; at the end of a turn. */
+  release(): void {
+    if (this.#held.length === 0) return;
+    const waiting: Held[] = [];
+    for (const held of this.#held) {
+      if (!this.#gates.isOpen(held.gate)) waiting.push(held);
+      else this.#send(held.worker, held.kind, held.id, held.bytes, 0, held.bytes.length);
+    }
+    this.#held = waiting;
+  }
+
+  /** A worker died: what it had is unknown, and nobody waits for what it asked. */
+  workerDied(worker: Peer): void {
+    this.#held = this.#held.filter((held) => held.worker !== worker);
+    for (const [id, open] of this.#open) {
+      if (open.worker !== worker) continue;
+      this.#open.delete(id);
+      open.onFailure(OUTCOME_UNKNOWN);
+    }
+  }
+
+  /** Ends what is past its deadline. */
+  expire(nowMs: number): void {
+    for (const [id, open] of this.#open) {
+      if (open.deadlineMs > nowMs) continue;
+      this.#open.delete(id);
+      open.onFailure(OUTCOME_TIMED_OUT);
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The TCP ports of one worker: the gateway's, which all workers share by `reusePort`, and the
+ * worker's own direct port.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { CoterieError } from "../../runtime/base/errors.ts";
+
+/** Connections that the system keeps waiting to be accepted. */
+const BACKLOG = 511;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Whether other workers listen on the same port. */
+  readonly shared: boolean;
+  accept(socket: Socket): void;
+}
+
+/** Listens; resolves with the server once its port is bound, rejects with PORT_IN_USE. */
+export function listen(options: ListenOptions): Promise<Server> {
+  const { host, port, shared } = options;
+  const server = createServer({ pauseOnConnect: true, noDelay: true }, options.accept);
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(portError(error, host, port)));
+    server.listen({ host, port, backlog: BACKLOG, reusePort: shared, exclusive: true }, () => {
+      resolve(server);
+    });
+  });
+}
+
+/** Why a port could not be bound, and what to do. */
+export function portError(
+  error: NodeJS.ErrnoException,
+  host: string,
+  port: number,
+): CoterieError {
+  const where = `${host}:${port}`;
+  if (error.code === "EADDRINUSE") {
+    return new CoterieError(
+      "PORT_IN_USE",
+      `port ${where} is in use by another process: stop that one, or start with another --port`,
+      { detail: { host, port }, cause: error },
+    );
+  }
+  const reason = error.code === "EACCES" ? "this user may not bind it" : error.message;
+  return new CoterieError(
+    "PORT_IN_USE",
+    `cannot listen on ${where}: ${reason}; choose another --port or --host`,
+    { detail: { host, port }, cause: error },
+  );
+}
+
+/** The port that a server was given. */
+export function portOf(server: Server): number {
+  const address = server.address();
+  return address !== null && typeof address === "object" ? address.port : 0;
+}

@@ -1,0 +1,81 @@
+/**
+ * What gateways say to the workers that own keys, on the batch ports: requests in place and encoded
+ * replies, as bytes. Kinds are wire ids between threads of one process: no versions.
+ *
+ *   RUN, COLLECT   u16 keyspace · u8 protocol · u8 reserved · u32 partition · arguments
+ *   arguments      u32 count · (u32 length · bytes)*
+ *   REPLY          the encoded reply (RESP)
+ *   PART           a packed value
+ */
+import { copyBytes, readU16, readU32, writeU16, writeU32 } from "../../runtime/base/bytes.ts";
+import type { Request } from "../../runtime/codec/request.ts";
+
+export const MESSAGE_RUN = 1;
+export const MESSAGE_REPLY = 2;
+export const MESSAGE_COLLECT = 3;
+export const MESSAGE_PART = 4;
+/** Tells the main thread something: a packed value. */
+export const MESSAGE_REPORT = 5;
+/** A command over several threads could not run; text. */
+export const MESSAGE_FAILED = 6;
+
+const HEADER_BYTES = 8;
+
+/** Bytes of `writeRun`. */
+export function runBytes(request: Request, indexes: readonly number[] | null): number {
+  let bytes = HEADER_BYTES + 4;
+  const count = indexes === null ? request.count : indexes.length;
+  for (let i = 0; i < count; i++) bytes += 4 + request.length(indexes?.[i] ?? i);
+  return bytes;
+}
+
+/** Where a forwarded command runs. */
+export interface RunHeader {
+  keyspace: number;
+  protocol: 2 | 3;
+  partition: number;
+}
+
+/** Writes a request with all its arguments, or those at `indexes`; returns the end. */
+export function writeRun(
+  target: Buffer,
+  start: number,
+  header: RunHeader,
+  request: Request,
+  indexes: readonly number[] | null,
+): number {
+  writeU16(target, start, header.keyspace);
+  target[start + 2] = header.protocol;
+  target[start + 3] = 0;
+  writeU32(target, start + 4, header.partition);
+  const count = indexes === null ? request.count : indexes.length;
+  writeU32(target, start + HEADER_BYTES, count);
+  let at = start + HEADER_BYTES + 4;
+  for (let i = 0; i < count; i++) {
+    const index = indexes?.[i] ?? i;
+    writeU32(target, at, request.length(index));
+    at = copyBytes(
+      target,
+      at + 4,
+      request.bytes,
+      request.starts[index] as number,
+      request.ends[index] as number,
+    );
+  }
+  return at;
+}
+
+/** Reads a request in place: its arguments lie in `source`. */
+export function readRun(source: Buffer, start: number, header: RunHeader, request: Request): void {
+  header.keyspace = readU16(source, start);
+  header.protocol = source[start + 2] === 3 ? 3 : 2;
+  header.partition = readU32(source, start + 4);
+  request.reset(source);
+  const count = readU32(source, start + HEADER_BYTES);
+  let at = start + HEADER_BYTES + 4;
+  for (let i = 0; i < count; i++) {
+    const length = readU32(source, at);
+    request.push(at + 4, at + 4 + length);
+    at += 4 + length;
+  }
+}

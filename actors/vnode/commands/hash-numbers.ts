@@ -1,0 +1,128 @@
+/**
+ * HINCRBY and HINCRBYFLOAT: adds to the version of a field that is shown, so that concurrent ones
+ * sum (design 4.5); of an absent field, a counter.
+ *
+ * Invariant: integers are exact over 64 bits; an add that its origin's part of the number has no
+ * room for becomes a set of the whole number.
+ */
+
+import { formatLongDouble } from "../../../runtime/base/number-text.ts";
+import { FLOAT_COUNTER, INTEGER_COUNTER } from "../../../runtime/causality/cell.ts";
+import {
+  fitsInteger,
+  parseDecimal,
+  parseInteger,
+} from "../../../runtime/causality/counter-value.ts";
+import type { Request } from "../../../runtime/codec/request.ts";
+import type { Ref } from "../../../runtime/table/slab-pool.ts";
+import { keyCommand } from "../../command.ts";
+import { HASH, type KeyAccess, REFUSED } from "../key-access.ts";
+import { namesFit, readInteger } from "./arguments.ts";
+import { NOT_A_FLOAT, WOULD_OVERFLOW } from "./errors.ts";
+
+const FIELD_NOT_AN_INTEGER = "ERR hash value is not an integer";
+const FIELD_NOT_A_FLOAT = "ERR hash value is not a float";
+const NOT_FINITE = "ERR value is NaN or Infinity";
+const WOULD_BE_INFINITE = "ERR increment would produce NaN or Infinity";
+/** Longest text of a number that is looked at (Redis: MAX_LONG_DOUBLE_CHARS). */
+const NUMBER_BYTES_MAX = 5 * 1024;
+
+/** The field at argument 2 of the open hash, or 0. */
+function findField(key: KeyAccess, request: Request): Ref {
+  return key.find(request.bytes, request.starts[2] as number, request.ends[2] as number);
+}
+
+function putNumber(key: KeyAccess, request: Request, text: string, counterKind: number): void {
+  const value = Buffer.from(text, "latin1");
+  const { bytes, starts, ends } = request;
+  const start = starts[2] as number;
+  key.put(HASH, bytes, start, ends[2] as number, value, 0, value.length, counterKind);
+}
+
+/** An element's shown value as text; "" (no number) if it is longer than any number. */
+function valueText(key: KeyAccess, ref: Ref): string {
+  key.loadValue(ref);
+  if (key.end - key.start > NUMBER_BYTES_MAX) return "";
+  return key.buffer.toString("latin1", key.start, key.end);
+}
+
+const hincrby = keyCommand({
+  name: "HINCRBY",
+  arity: 4,
+  flags: ["write", "denyoom", "fast"],
+  keys: { first: 1, last: 1, step: 1 },
+  group: "hash",
+  since: "2.0.0",
+  summary:
+    "Increments the integer value of a field in a hash by a number. Uses 0 as initial value if the field doesn't exist.",
+  complexity: "O(1)",
+  syntax: "key field increment",
+  execute(key, request, reply) {
+    if (!readInteger(request, 3, reply) || !namesFit(request, 2, 2, reply)) return;
+    if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
+    const delta = (BigInt(request.integerHigh) << 32n) | BigInt(request.integerLow);
+    const ref = findField(key, request);
+    const current = ref === 0 ? 0n : parseInteger(valueText(key, ref));
+    if (current === undefined) {
+      reply.error(FIELD_NOT_AN_INTEGER);
+      return;
+    }
+    const total = current + delta;
+    if (!fitsInteger(total)) {
+      reply.error(WOULD_OVERFLOW);
+      return;
+    }
+    if (ref !== 0 && key.addFits(ref, delta)) key.addToElement(ref, delta);
+    else putNumber(key, request, total.toString(), INTEGER_COUNTER);
+    reply.integer64(Number(total >> 32n), Number(BigInt.asUintN(32, total)));
+  },
+});
+
+const hincrbyfloat = keyCommand({
+  name: "HINCRBYFLOAT",
+  arity: 4,
+  flags: ["write", "denyoom", "fast"],
+  keys: { first: 1, last: 1, step: 1 },
+  group: "hash",
+  since: "2.6.0",
+  summary:
+    "Increments the floating point value of a field by a number. Uses 0 as initial value if the field doesn't exist.",
+  complexity: "O(1)",
+  syntax: "key field increment",
+  execute(key, request, reply) {
+    if (!request.float(3)) {
+      reply.error(NOT_A_FLOAT);
+      return;
+    }
+    const delta = request.floatValue;
+    if (!Number.isFinite(delta)) {
+      reply.error(NOT_FINITE);
+      return;
+    }
+    if (!namesFit(request, 2, 2, reply)) return;
+    if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
+    const ref = findField(key, request);
+    const current = ref === 0 ? 0 : numberOf(valueText(key, ref));
+    if (current === undefined) {
+      reply.error(FIELD_NOT_A_FLOAT);
+      return;
+    }
+    if (!Number.isFinite(current + delta)) {
+      reply.error(WOULD_BE_INFINITE);
+      return;
+    }
+    if (ref !== 0 && key.addFits(ref, delta)) key.addToElement(ref, delta);
+    else putNumber(key, request, formatLongDouble(current + delta), FLOAT_COUNTER);
+    key.loadValue(findField(key, request));
+    reply.bulk(key.buffer, key.start, key.end);
+  },
+});
+
+/** The number in a text: a decimal, or an infinity that somebody set; undefined: none. */
+function numberOf(text: string): number | undefined {
+  const infinite = /^([+-]?)inf(inity)?$/i.exec(text);
+  if (infinite !== null) return infinite[1] === "-" ? -Infinity : Infinity;
+  return parseDecimal(text);
+}
+
+export const hashNumberCommands = [hincrby, hincrbyfloat];

@@ -1,0 +1,152 @@
+/**
+ * Commands over several lists (Redis group "list"). Everything is checked before the first change;
+ * two keys may be in one partition, so a key is opened again after another one was.
+ */
+
+import { equalBytes } from "../../../runtime/base/bytes.ts";
+import type { Request } from "../../../runtime/codec/request.ts";
+import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
+import { type KeyLookup, keysCommand } from "../../command.ts";
+import { FOUND, LIST, MISSING, REFUSED } from "../key-access.ts";
+import { readAtLeast } from "./arguments.ts";
+import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
+import { popElements } from "./lists.ts";
+
+const BAD_COUNT = "ERR count should be greater than 0";
+
+/** An argument that names an end of a list. */
+const HEAD = 0;
+const TAIL = 1;
+const NEITHER = 2;
+
+function endOf(request: Request, i: number): number {
+  if (request.equalsIgnoreCase(i, "LEFT")) return HEAD;
+  return request.equalsIgnoreCase(i, "RIGHT") ? TAIL : NEITHER;
+}
+
+/** Whether two arguments are the same bytes. */
+function sameArguments(request: Request, i: number, j: number): boolean {
+  const { bytes, starts } = request;
+  const length = request.length(i);
+  if (length !== request.length(j)) return false;
+  return equalBytes(bytes, starts[i] as number, bytes, starts[j] as number, length);
+}
+
+/** Moves an element of the list at argument 1 to the list at argument 2. */
+function moveElement(
+  keys: KeyLookup,
+  request: Request,
+  reply: RespWriter,
+  from: number,
+  to: number,
+): void {
+  const source = keys.at(request, 1);
+  const found = source.openAs(request, 1, LIST, reply);
+  if (found === MISSING) reply.nil();
+  if (found !== FOUND) return;
+  const target = keys.at(request, 2);
+  if (target.openAs(request, 2, LIST, reply) === REFUSED) return;
+  source.open(request, 1);
+  const { count } = source;
+  const ref = source.at(from === HEAD ? 0 : count - 1);
+  source.loadValue(ref);
+  reply.bulk(source.buffer, source.start, source.end);
+  if (count === 1 && sameArguments(request, 1, 2)) return;
+  const value = Buffer.from(source.buffer.subarray(source.start, source.end));
+  source.take(ref);
+  target.open(request, 2);
+  target.push(to === HEAD, value, 0, value.length);
+}
+
+const lmove = keysCommand({
+  name: "LMOVE",
+  arity: 5,
+  flags: ["write", "denyoom"],
+  keys: { first: 1, last: 2, step: 1 },
+  group: "list",
+  since: "6.2.0",
+  summary:
+    "Returns an element after popping it from one list and pushing it to another. Deletes the list if the last element was moved.",
+  complexity: "O(1)",
+  syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
+  execute(keys, request, reply) {
+    const from = endOf(request, 3);
+    const to = endOf(request, 4);
+    if (from === NEITHER || to === NEITHER) reply.error(SYNTAX_ERROR);
+    else moveElement(keys, request, reply, from, to);
+  },
+});
+
+const rpoplpush = keysCommand({
+  name: "RPOPLPUSH",
+  arity: 3,
+  flags: ["write", "denyoom"],
+  keys: { first: 1, last: 2, step: 1 },
+  group: "list",
+  since: "1.2.0",
+  summary:
+    "Returns the last element of a list after removing and pushing it to another list. Deletes the list if the last element was popped.",
+  complexity: "O(1)",
+  syntax: "source destination",
+  execute(keys, request, reply) {
+    moveElement(keys, request, reply, TAIL, HEAD);
+  },
+});
+
+const lmpop = keysCommand({
+  name: "LMPOP",
+  arity: -4,
+  flags: ["write", "movablekeys"],
+  keyCountAt: 1,
+  group: "list",
+  since: "7.0.0",
+  summary:
+    "Returns multiple elements from a list after removing them. Deletes the list if the last element was popped.",
+  complexity:
+    "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
+  syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+  execute(keys, request, reply) {
+    if (!readAtLeast(request, 1, 1, BAD_NUMKEYS, reply)) return;
+    const endAt = 2 + request.integerValue;
+    const end = endAt < request.count ? endOf(request, endAt) : NEITHER;
+    const options = request.count - endAt - 1;
+    if (end === NEITHER || (options !== 0 && options !== 2)) {
+      reply.error(SYNTAX_ERROR);
+      return;
+    }
+    let count = 1;
+    if (options === 2) {
+      if (!request.equalsIgnoreCase(endAt + 1, "COUNT")) {
+        reply.error(SYNTAX_ERROR);
+        return;
+      }
+      if (!readAtLeast(request, endAt + 2, 1, BAD_COUNT, reply)) return;
+      count = request.integerValue;
+    }
+    popFirst(keys, request, endAt, end === HEAD, count, reply);
+  },
+});
+
+/** Pops off the first list that is there, of the keys from argument 2 to `keysEnd`. */
+function popFirst(
+  keys: KeyLookup,
+  request: Request,
+  keysEnd: number,
+  atHead: boolean,
+  count: number,
+  reply: RespWriter,
+): void {
+  for (let i = 2; i < keysEnd; i++) {
+    const key = keys.at(request, i);
+    const found = key.openAs(request, i, LIST, reply);
+    if (found === REFUSED) return;
+    if (found === MISSING) continue;
+    reply.array(2);
+    reply.bulk(request.bytes, request.starts[i] as number, request.ends[i] as number);
+    popElements(key, atHead, count, reply);
+    return;
+  }
+  reply.nilArray();
+}
+
+export const listMoveCommands = [lmove, rpoplpush, lmpop];

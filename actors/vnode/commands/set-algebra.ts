@@ -1,0 +1,263 @@
+/**
+ * Intersections, unions and differences of sets (Redis group "set"), replied, counted or stored.
+ *
+ * The members of one set are read into memory and the others looked at one after the other: sets of
+ * one partition share its key access. A result is whole before anything is changed.
+ */
+
+import type { Request } from "../../../runtime/codec/request.ts";
+import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
+import { type KeyLookup, type KeysCommand, keysCommand } from "../../command.ts";
+import { type KeyAccess, REFUSED, SET } from "../key-access.ts";
+import { readAtLeast } from "./arguments.ts";
+import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
+
+const TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
+const NEGATIVE_LIMIT = "ERR LIMIT can't be negative";
+const NOTHING = Buffer.alloc(0);
+
+/** The arguments that are keys of sets, and how many members each has. */
+interface Sets {
+  readonly keys: KeyLookup;
+  readonly request: Request;
+  readonly first: number;
+  readonly counts: readonly number[];
+}
+
+type Combine = (sets: Sets) => readonly Buffer[];
+
+/** Opens every key once: undefined, and the error replied, if one holds another type. */
+function readSets(
+  keys: KeyLookup,
+  request: Request,
+  first: number,
+  end: number,
+  reply: RespWriter,
+): Sets | undefined {
+  const counts: number[] = [];
+  for (let i = first; i < end; i++) {
+    const key = keys.at(request, i);
+    if (key.openAs(request, i, SET, reply) === REFUSED) return undefined;
+    counts.push(key.count);
+  }
+  return { keys, request, first, counts };
+}
+
+/** Opens the set at an index of `counts`. */
+function openSet({ keys, request, first }: Sets, index: number): KeyAccess {
+  const key = keys.at(request, first + index);
+  key.open(request, first + index);
+  return key;
+}
+
+/** Copies of the members of a set. */
+function membersOf(sets: Sets, index: number): Buffer[] {
+  const key = openSet(sets, index);
+  const members: Buffer[] = [];
+  key.seek(0);
+  for (let ref = key.next(); ref !== 0; ref = key.next()) {
+    key.loadName(ref);
+    members.push(Buffer.from(key.buffer.subarray(key.start, key.end)));
+  }
+  return members;
+}
+
+/** The first `most` members that a set has (or has not). */
+function filterBy(
+  sets: Sets,
+  index: number,
+  members: readonly Buffer[],
+  isIn: boolean,
+  most: number,
+): Buffer[] {
+  const key = openSet(sets, index);
+  const kept: Buffer[] = [];
+  for (const member of members) {
+    if (kept.length >= most) break;
+    if ((key.find(member, 0, member.length) !== 0) === isIn) kept.push(member);
+  }
+  return kept;
+}
+
+/** The common members, from the smallest set on; no more than `most`. */
+function intersect(sets: Sets, most: number): readonly Buffer[] {
+  const { counts } = sets;
+  const order = [...counts.keys()].sort((a, b) => (counts[a] as number) - (counts[b] as number));
+  const [smallest = 0, ...others] = order;
+  if (counts[smallest] === 0) return [];
+  let members = membersOf(sets, smallest);
+  for (const index of others) {
+    const limit = index === others.at(-1) ? most : Number.POSITIVE_INFINITY;
+    members = filterBy(sets, index, members, true, limit);
+  }
+  return members;
+}
+
+function unite(sets: Sets): readonly Buffer[] {
+  if (sets.counts.length === 1) return membersOf(sets, 0);
+  const members = new Map<string, Buffer>();
+  for (let index = 0; index < sets.counts.length; index++) {
+    for (const member of membersOf(sets, index)) members.set(member.toString("latin1"), member);
+  }
+  return [...members.values()];
+}
+
+function subtract(sets: Sets): readonly Buffer[] {
+  let members = membersOf(sets, 0);
+  for (let index = 1; index < sets.counts.length && members.length > 0; index++) {
+    if (sets.counts[index] === 0) continue;
+    members = filterBy(sets, index, members, false, Number.POSITIVE_INFINITY);
+  }
+  return members;
+}
+
+interface AlgebraFacts {
+  readonly name: string;
+  readonly summary: string;
+  readonly complexity: string;
+  readonly combine: Combine;
+}
+
+function replyCommand({ name, summary, complexity, combine }: AlgebraFacts): KeysCommand {
+  return keysCommand({
+    name,
+    arity: -2,
+    flags: ["readonly"],
+    keys: { first: 1, last: -1, step: 1 },
+    group: "set",
+    since: "1.0.0",
+    summary,
+    complexity,
+    syntax: "key [key ...]",
+    execute(keys, request, reply) {
+      const sets = readSets(keys, request, 1, request.count, reply);
+      if (sets === undefined) return;
+      const members = combine(sets);
+      reply.set(members.length);
+      for (const member of members) reply.bulk(member, 0, member.length);
+    },
+  });
+}
+
+function storeCommand({ name, summary, complexity, combine }: AlgebraFacts): KeysCommand {
+  return keysCommand({
+    name,
+    arity: -3,
+    flags: ["write", "denyoom"],
+    keys: { first: 1, last: -1, step: 1 },
+    group: "set",
+    since: "1.0.0",
+    summary,
+    complexity,
+    syntax: "destination key [key ...]",
+    execute(keys, request, reply) {
+      const sets = readSets(keys, request, 2, request.count, reply);
+      if (sets === undefined) return;
+      const members = combine(sets);
+      const target = keys.at(request, 1);
+      target.open(request, 1);
+      target.deleteKey();
+      target.reopen();
+      for (const member of members) target.put(SET, member, 0, member.length, NOTHING, 0, 0);
+      reply.integer(members.length);
+    },
+  });
+}
+
+const intersectAll: Combine = (sets) => intersect(sets, Number.POSITIVE_INFINITY);
+const intersection =
+  "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.";
+const total = "O(N) where N is the total number of elements in all given sets.";
+
+const sinter = replyCommand({
+  name: "SINTER",
+  summary: "Returns the intersect of multiple sets.",
+  complexity: intersection,
+  combine: intersectAll,
+});
+
+const sunion = replyCommand({
+  name: "SUNION",
+  summary: "Returns the union of multiple sets.",
+  complexity: total,
+  combine: unite,
+});
+
+const sdiff = replyCommand({
+  name: "SDIFF",
+  summary: "Returns the difference of multiple sets.",
+  complexity: total,
+  combine: subtract,
+});
+
+const sinterstore = storeCommand({
+  name: "SINTERSTORE",
+  summary: "Stores the intersect of multiple sets in a key.",
+  complexity: intersection,
+  combine: intersectAll,
+});
+
+const sunionstore = storeCommand({
+  name: "SUNIONSTORE",
+  summary: "Stores the union of multiple sets in a key.",
+  complexity: total,
+  combine: unite,
+});
+
+const sdiffstore = storeCommand({
+  name: "SDIFFSTORE",
+  summary: "Stores the difference of multiple sets in a key.",
+  complexity: total,
+  combine: subtract,
+});
+
+const sintercard = keysCommand({
+  name: "SINTERCARD",
+  arity: -3,
+  flags: ["readonly", "movablekeys"],
+  keyCountAt: 1,
+  group: "set",
+  since: "7.0.0",
+  summary: "Returns the number of members of the intersect of multiple sets.",
+  complexity: intersection,
+  syntax: "numkeys key [key ...] [LIMIT limit]",
+  execute(keys, request, reply) {
+    if (!readAtLeast(request, 1, 1, BAD_NUMKEYS, reply)) return;
+    const end = 2 + request.integerValue;
+    if (end > request.count) {
+      reply.error(TOO_MANY_KEYS);
+      return;
+    }
+    const limit = readLimit(request, end, reply);
+    if (limit < 0) return;
+    const sets = readSets(keys, request, 2, end, reply);
+    if (sets === undefined) return;
+    const [only = 0] = sets.counts;
+    const size = sets.counts.length === 1 ? only : intersect(sets, limit).length;
+    reply.integer(Math.min(limit, size));
+  },
+});
+
+/** Reads [LIMIT limit] from argument `first` on; Infinity: none; -1: an error is replied. */
+function readLimit(request: Request, first: number, reply: RespWriter): number {
+  let limit = Number.POSITIVE_INFINITY;
+  for (let i = first; i < request.count; i += 2) {
+    if (i + 1 >= request.count || !request.equalsIgnoreCase(i, "LIMIT")) {
+      reply.error(SYNTAX_ERROR);
+      return -1;
+    }
+    if (!readAtLeast(request, i + 1, 0, NEGATIVE_LIMIT, reply)) return -1;
+    limit = request.integerValue === 0 ? Number.POSITIVE_INFINITY : request.integerValue;
+  }
+  return limit;
+}
+
+export const setAlgebraCommands = [
+  sinter,
+  sunion,
+  sdiff,
+  sinterstore,
+  sunionstore,
+  sdiffstore,
+  sintercard,
+];

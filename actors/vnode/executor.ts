@@ -1,0 +1,131 @@
+/**
+ * Runs commands on the vnodes of one thread. A command, or a whole transaction, is one turn: all
+ * its ops go into one frame of the journal or, if something throws, none does.
+ *
+ * Invariant: between two calls no op is open and no key access holds a reference.
+ */
+import { partitionShift, slotOf } from "../../runtime/ring/slots.ts";
+import type { Request } from "../../runtime/codec/request.ts";
+import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { KeyCommand, KeyLookup, KeysCommand } from "../command.ts";
+import type { KeyAccess } from "./key-access.ts";
+import type { Vnode } from "./vnode.ts";
+
+/** Finds or makes the vnodes that live on this thread. */
+export interface VnodeSource {
+  /** The vnode of a partition; made if there is none. */
+  vnode(keyspace: number, partition: number): Vnode;
+}
+
+export class Executor implements KeyLookup {
+  /** The commit that the last command's reply must wait for; 0: none. */
+  gate = 0;
+  /** Wall time of the turn, ms. */
+  nowMs = 0;
+  /** The keyspace of the running command over several keys. */
+  keyspace = 0;
+
+  readonly #source: VnodeSource;
+  readonly #shifts: readonly number[];
+  readonly #touched: Vnode[] = [];
+  #inTransaction = false;
+  #running: Vnode | null = null;
+
+  /** `partitions` of each keyspace. */
+  constructor(source: VnodeSource, partitions: readonly number[]) {
+    this.#source = source;
+    this.#shifts = partitions.map(partitionShift);
+  }
+
+  get keyspaces(): number {
+    return this.#shifts.length;
+  }
+
+  /** The partition of a key of a keyspace. */
+  partitionOf(keyspace: number, key: Buffer, start: number, end: number): number {
+    return slotOf(key, start, end) >>> (this.#shifts[keyspace] as number);
+  }
+
+  /** Runs a command whose keys are all in one partition. */
+  runOnKey(
+    command: KeyCommand,
+    keyspace: number,
+    partition: number,
+    request: Request,
+    reply: RespWriter,
+  ): void {
+    const vnode = this.#source.vnode(keyspace, partition);
+    const { key } = vnode;
+    if (this.#inTransaction) {
+      this.#note(vnode);
+      command.execute(key, request, reply);
+      vnode.partition.finishInTransaction();
+      return;
+    }
+    this.#running = vnode;
+    key.gate = 0;
+    key.nowMs = this.nowMs;
+    command.execute(key, request, reply);
+    vnode.partition.finish();
+    this.gate = key.gate;
+  }
+
+  /** Runs a command over keys in several partitions. */
+  runOnKeys(command: KeysCommand, keyspace: number, request: Request, reply: RespWriter): void {
+    this.keyspace = keyspace;
+    if (!this.#inTransaction) this.#touched.length = 0;
+    command.execute(this, request, reply);
+    if (this.#inTransaction) {
+      for (const vnode of this.#touched) vnode.partition.finishInTransaction();
+      return;
+    }
+    this.gate = 0;
+    for (const vnode of this.#touched) {
+      vnode.partition.finish();
+      if (vnode.key.gate > this.gate) this.gate = vnode.key.gate;
+    }
+  }
+
+  at(request: Request, i: number): KeyAccess {
+    const start = request.starts[i] as number;
+    const end = request.ends[i] as number;
+    const partition = this.partitionOf(this.keyspace, request.bytes, start, end);
+    const vnode = this.#source.vnode(this.keyspace, partition);
+    this.#note(vnode);
+    return vnode.key;
+  }
+
+  /** Remembers a vnode of the running turn; its gate begins at 0. */
+  #note(vnode: Vnode): void {
+    if (this.#touched.includes(vnode)) return;
+    this.#touched.push(vnode);
+    vnode.key.gate = 0;
+    vnode.key.nowMs = this.nowMs;
+  }
+
+  /** Until `endTransaction`, commands are one: their ops are applied together or not at all. */
+  beginTransaction(): void {
+    this.#inTransaction = true;
+    this.#touched.length = 0;
+    this.gate = 0;
+  }
+
+  endTransaction(): void {
+    this.#inTransaction = false;
+    for (const vnode of this.#touched) {
+      vnode.partition.finishTransaction();
+      if (vnode.key.gate > this.gate) this.gate = vnode.key.gate;
+    }
+  }
+
+  /** Gives the running command up after it threw; returns the vnodes that it may have touched. */
+  abandon(): readonly Vnode[] {
+    this.#inTransaction = false;
+    const touched = [...this.#touched];
+    if (this.#running !== null && !touched.includes(this.#running)) touched.push(this.#running);
+    this.#touched.length = 0;
+    this.#running = null;
+    for (const vnode of touched) vnode.partition.abandon();
+    return touched;
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * One replica of one partition: the only reader and writer of its table and its part of the log.
+ *
+ * A command runs in one turn: it reads the table, changes it through one op, and the op goes into
+ * the worker's journal in the same turn; the reply leaves when the journal holds the op to the
+ * keyspace's durability.
+ *
+ * Invariant: replaying snapshot and log rebuilds exactly this table.
+ */
+import type { Random } from "../../runtime/base/prng.ts";
+import type { HybridClock } from "../../runtime/causality/hlc.ts";
+import type { OpWriters } from "../../runtime/causality/op.ts";
+import { Partition } from "../../runtime/table/partition.ts";
+import type { SlabPool } from "../../runtime/table/slab-pool.ts";
+import { KeyAccess, type UnsyncedKeys } from "./key-access.ts";
+
+/** Where a vnode's ops go. */
+export interface VnodeLog {
+  /** Takes an op into the running turn's frame. Throws if it cannot: the vnode restarts. */
+  append(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void;
+}
+
+export interface VnodeOptions {
+  /** keyspace · 65536 + partition. */
+  readonly id: number;
+  readonly pool: SlabPool;
+  readonly hashSeed: number;
+  readonly origin: { readonly high: number; readonly low: number };
+  readonly clock: HybridClock;
+  readonly writers: OpWriters;
+  readonly log: VnodeLog;
+  /** For commands that pick elements (SPOP). */
+  readonly random: Random;
+  /** Null where no reader ever waits for a sync (durability interval and os). */
+  readonly unsynced: UnsyncedKeys | null;
+}
+
+export class Vnode {
+  readonly id: number;
+  readonly partition: Partition;
+  readonly key: KeyAccess;
+  /** Bytes of ops appended since the last snapshot. */
+  logBytes = 0;
+  /** A sweep has something to look at (see sweep.ts). */
+  sweepCursor = 0;
+
+  constructor(options: VnodeOptions) {
+    const { id, log } = options;
+    this.id = id;
+    this.partition = new Partition({
+      ...options,
+      onOp: (op, start, end) => {
+        this.logBytes += end - start;
+        log.append(id, this.partition.sequence, op, start, end);
+      },
+    });
+    this.key = new KeyAccess(this.partition, options.unsynced, options.random);
+  }
+
+  get keyspace(): number {
+    return this.id >>> 16;
+  }
+
+  get partitionNumber(): number {
+    return this.id & 0xffff;
+  }
+}
+
+/** The id of a partition's vnode on this node. */
+export function vnodeId(keyspace: number, partition: number): number {
+  return keyspace * 65536 + partition;
+}

@@ -1,0 +1,29 @@
+/** What a worker thread is started with: plain data, cloned. */
+import type { NodeConfig } from "../../runtime/config.ts";
+
+export interface WorkerArgs {
+  readonly config: NodeConfig;
+  /** The node's persistent id, 16 hex digits. */
+  readonly nodeId: string;
+  /** Seed of the hash indexes. */
+  readonly hashSeed: number;
+  /** Starts of the data folder, this one included. */
+  readonly boot: number;
+  /** The data folder's one name. */
+  readonly folder: string;
+  readonly version: string;
+  readonly startedAtMs: number;
+  /** Ports really to bind. */
+  readonly gatewayPort: number;
+  readonly directPorts: readonly number[];
+}
+
+/** What a worker tells the main thread of its own accord. */
+export type WorkerReport =
+  | {
+      readonly kind: "recovered";
+      readonly ops: number;
+      readonly tornBytes: number;
+      readonly keys: number;
+    }
+  | { readonly kind: "shutdown" };

@@ -1,0 +1,105 @@
+/**
+ * The worker's journal as vnodes and gateways see it: ops go in, gates come out.
+ *
+ * A gate names the commit that a reply waits for, and how: `commit · 2` until it is written,
+ * `commit · 2 + 1` until it is durable. 0 waits for nothing.
+ *
+ * Invariant: with durability `always`, a reader of a key waits for every op that touched the key
+ * and is not yet durable; absence counts as a read.
+ */
+import { CoterieError } from "../../runtime/base/errors.ts";
+import type { Durability } from "../../runtime/config.ts";
+import type { Journal } from "../../runtime/storage/journal.ts";
+import type { Gates } from "../gateway/connection.ts";
+import type { UnsyncedKeys } from "../vnode/key-access.ts";
+import type { VnodeLog } from "../vnode/vnode.ts";
+
+/** Entries of the filter of unsynced keys; keys that share one wait for each other's syncs. */
+const FILTER_ENTRIES = 16_384;
+
+export class WorkerLog implements VnodeLog, Gates {
+  readonly #journal: Journal;
+  readonly #durabilities: readonly Durability[];
+  readonly #filter = new Float64Array(FILTER_ENTRIES);
+  #waiting: { commit: number; done: () => void }[] = [];
+  readonly #always: UnsyncedKeys;
+  readonly #written: UnsyncedKeys;
+
+  /** `durabilities` of the keyspaces by index. */
+  constructor(journal: Journal, durabilities: readonly Durability[]) {
+    this.#journal = journal;
+    this.#durabilities = durabilities;
+    const filter = this.#filter;
+    this.#always = {
+      gateOf(hash) {
+        const commit = filter[hash & (FILTER_ENTRIES - 1)] as number;
+        return commit > journal.durableThrough ? commit * 2 + 1 : 0;
+      },
+      touch(hash) {
+        const commit = journal.collecting;
+        filter[hash & (FILTER_ENTRIES - 1)] = commit;
+        return commit * 2 + 1;
+      },
+    };
+    this.#written = { gateOf: () => 0, touch: () => journal.collecting * 2 };
+  }
+
+  /** How readers and writers of a keyspace wait. */
+  unsynced(keyspace: number): UnsyncedKeys {
+    return this.#durabilities[keyspace] === "always" ? this.#always : this.#written;
+  }
+
+  append(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
+    const length = end - start;
+    const journal = this.#journal;
+    const at = journal.open(vnodeId, sequence, length);
+    if (at < 0) {
+      throw new CoterieError("DISK_FAILED", "the journal takes no ops: its disk failed");
+    }
+    op.copy(journal.arena, at, start, end);
+    journal.seal(length, this.#durabilities[vnodeId >>> 16] === "always");
+  }
+
+  /** Appends an op that recovery found and that may lie in the page cache only. */
+  rewrite(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
+    const length = end - start;
+    const at = this.#journal.open(vnodeId, sequence, length);
+    if (at < 0) {
+      throw new CoterieError("DISK_FAILED", "the journal takes no ops: its disk failed");
+    }
+    op.copy(this.#journal.arena, at, start, end);
+    this.#journal.seal(length, true);
+  }
+
+  /** Resolves once everything appended so far is written. */
+  written(): Promise<void> {
+    const commit = this.#journal.collecting - (this.#journal.pendingBytes === 0 ? 1 : 0);
+    return new Promise((resolve) => this.#whenWritten(commit, resolve));
+  }
+
+  #whenWritten(commit: number, done: () => void): void {
+    if (this.#journal.writtenThrough >= commit || this.#journal.dead) done();
+    else setImmediate(() => this.#whenWritten(commit, done));
+  }
+
+  /** Calls back once this commit is durable. */
+  whenDurable(commit: number, done: () => void): void {
+    this.#waiting.push({ commit, done });
+    this.moved();
+  }
+
+  /** The journal has made more durable. */
+  moved(): void {
+    if (this.#waiting.length === 0) return;
+    const { durableThrough } = this.#journal;
+    const ready = this.#waiting.filter(({ commit }) => commit <= durableThrough);
+    this.#waiting = this.#waiting.filter(({ commit }) => commit > durableThrough);
+    for (const { done } of ready) done();
+  }
+
+  isOpen(gate: number): boolean {
+    const commit = Math.floor(gate / 2);
+    const through = gate % 2 === 1 ? this.#journal.durableThrough : this.#journal.writtenThrough;
+    return commit <= through;
+  }
+}

@@ -1,0 +1,381 @@
+/**
+ * One worker thread put together: its journal, its vnodes, its clients, its ports to the others.
+ *
+ * A turn: bytes from sockets and peers run commands on vnodes by plain calls; at its end the
+ * journal writes one frame, each connection is written to once, each port posted to once.
+ */
+import type { Socket } from "node:net";
+import { ActorSystem } from "../../runtime/actor/system.ts";
+import { systemScheduler } from "../../runtime/actor/timers.ts";
+import { type Clock, systemTimers } from "../../runtime/base/clock.ts";
+import type { CoterieError } from "../../runtime/base/errors.ts";
+import type { Random } from "../../runtime/base/prng.ts";
+import { HybridClock } from "../../runtime/causality/hlc.ts";
+import { OpWriters } from "../../runtime/causality/op.ts";
+import { pack, unpack } from "../../runtime/codec/pack.ts";
+import { Request } from "../../runtime/codec/request.ts";
+import { respLimitsBeforeAuth } from "../../runtime/codec/resp-reader.ts";
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { ClientsConfig, NodeConfig } from "../../runtime/config.ts";
+import { workerOf } from "../../runtime/ring/slots.ts";
+import type { Journal } from "../../runtime/storage/journal.ts";
+import { SlabPool } from "../../runtime/table/slab-pool.ts";
+import type { BatchPort } from "../../runtime/thread/batch-port.ts";
+import type { Peer } from "../../runtime/thread/worker-context.ts";
+import { CommandTable } from "../command-table.ts";
+import { Client } from "../gateway/client.ts";
+import { Connection, type ConnectionHost } from "../gateway/connection.ts";
+import { Dispatcher, type DispatchHost } from "../gateway/dispatcher.ts";
+import { Exchange } from "../gateway/exchange.ts";
+import { MESSAGE_COLLECT, MESSAGE_RUN } from "../gateway/messages.ts";
+import { Scatter, type ScatterHost } from "../gateway/scatter.ts";
+import { SlotMap } from "../gateway/slot-map.ts";
+import { SocketTransport, type TransportEvents } from "../gateway/socket-transport.ts";
+import { Transactions } from "../gateway/transactions.ts";
+import { Executor } from "../vnode/executor.ts";
+import { Vnode } from "../vnode/vnode.ts";
+import { Parameters } from "./parameters.ts";
+import { type ProcessFacts, thisProcess } from "./process-facts.ts";
+import { defineParameters } from "./redis-parameters.ts";
+import { type Answer, RemoteRequests } from "./remote-requests.ts";
+import { Turn } from "./turn.ts";
+import { Vnodes } from "./vnodes.ts";
+import type { WorkerArgs } from "./worker-args.ts";
+import type { WorkerLog } from "./worker-log.ts";
+import type { PersistenceFacts } from "./worker-view.ts";
+import { WorkerStats } from "./worker-stats.ts";
+
+const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+const DISK_REFUSES =
+  "MISCONF the disk is full: writes are refused until there is space again; reads go on";
+
+export interface WorkerRuntimeOptions {
+  readonly args: WorkerArgs;
+  readonly index: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly journal: Journal;
+  readonly log: WorkerLog;
+  /** The port to another thread. */
+  readonly port: (peer: Peer) => BatchPort;
+  /** Posts to every port, at the end of a turn. */
+  readonly flushPorts: () => void;
+  /** A vnode from what the disk holds, after its failure. */
+  readonly recover: (id: number) => Promise<Vnode>;
+  readonly onCrashLoop: (error: CoterieError) => void;
+  readonly shutdown: () => void;
+}
+
+export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost {
+  readonly index: number;
+  readonly config: NodeConfig;
+  readonly nodeId: string;
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly random: Random;
+  readonly stats = new WorkerStats();
+  readonly parameters = new Parameters();
+  readonly table = new CommandTable();
+  readonly executor: Executor;
+  readonly exchange: Exchange;
+  readonly slots: SlotMap;
+  readonly clients = new Map<number, Client>();
+  readonly pool = new SlabPool({});
+  readonly vnodesHere: Vnodes;
+  readonly system: ActorSystem;
+  readonly turn: Turn;
+  /** Bounds on clients; CONFIG SET changes this copy. */
+  readonly limits: { -readonly [Name in keyof ClientsConfig]: ClientsConfig[Name] };
+  readonly gates: WorkerLog;
+  readonly process: ProcessFacts = thisProcess();
+  isSweeping = true;
+  nowMs: number;
+
+  readonly #options: WorkerRuntimeOptions;
+  readonly #journal: Journal;
+  readonly #clock: Clock;
+  readonly #hybridClock: HybridClock;
+  readonly #writers = new OpWriters();
+  readonly #side: RespWriter;
+  readonly #dispatcher: Dispatcher;
+  readonly #transactions: Transactions;
+  readonly #remote: RemoteRequests;
+  readonly #partitions: readonly number[];
+  #nextClient = 1;
+  #memoryMax: number;
+
+  constructor(options: WorkerRuntimeOptions) {
+    const { args, index, clock, journal, log } = options;
+    this.#options = options;
+    this.index = index;
+    this.config = args.config;
+    this.nodeId = args.nodeId;
+    this.version = args.version;
+    this.startedAtMs = args.startedAtMs;
+    this.random = options.random;
+    this.#journal = journal;
+    this.#clock = clock;
+    this.nowMs = clock.now();
+    this.#hybridClock = new HybridClock(clock);
+    this.#memoryMax = args.config.memory.bytesMax / args.config.workers;
+    this.#partitions = args.config.keyspaces.map((keyspace) => keyspace.partitions);
+    this.limits = { ...args.config.clients };
+    this.gates = log;
+    this.system = new ActorSystem({
+      name: `worker-${index}`,
+      clock,
+      timers: systemTimers,
+      scheduler: systemScheduler,
+      random: options.random,
+      onRootFailure: options.onCrashLoop,
+      onReport: (report) => {
+        process.stderr.write(`${JSON.stringify(report, reportError)}\n`);
+      },
+    });
+    this.vnodesHere = new Vnodes({
+      system: this.system,
+      partitions: this.#partitions,
+      create: (id) => this.createVnode(id),
+      recover: options.recover,
+      dropped: (vnode) => vnode.partition.table.heap.releaseAll(),
+    });
+    this.executor = new Executor(this.vnodesHere, this.#partitions);
+    this.exchange = new Exchange(options.port, log);
+    this.slots = new SlotMap(args);
+    this.#side = new RespWriter({ bytesMax: args.config.clients.outputHardBytes });
+    this.#transactions = new Transactions(this);
+    this.#dispatcher = new Dispatcher(this, new Scatter(this));
+    this.#remote = new RemoteRequests(this, pack);
+    this.turn = new Turn({
+      commit: () => journal.commit(),
+      flushPorts: () => this.#flushPorts(),
+    });
+    defineParameters(this.parameters, args.config, {
+      setMemoryMax: (bytes) => {
+        this.#memoryMax = bytes / args.config.workers;
+      },
+      limits: this.limits,
+    });
+  }
+
+  /** A vnode without any state, under an origin of its own. */
+  createVnode(id: number): Vnode {
+    const { args, log, random } = this.#options;
+    return new Vnode({
+      id,
+      pool: this.pool,
+      hashSeed: args.hashSeed,
+      origin: { high: random.u32(), low: random.u32() },
+      clock: this.#hybridClock,
+      writers: this.#writers,
+      log,
+      unsynced: log.unsynced(id >>> 16),
+      random,
+    });
+  }
+
+  // ---- clients ----------------------------------------------------------------------------------
+
+  /** Takes an accepted socket. */
+  accept(socket: Socket, isDirect: boolean): void {
+    if (this.clients.size * this.config.workers >= this.limits.max) {
+      this.stats.rejectedConnections++;
+      socket.end("-ERR max number of clients reached\r\n");
+      return;
+    }
+    const client = this.#newClient(isDirect);
+    const events: TransportEvents = {
+      received: (bytes: Buffer, length: number) => {
+        this.#beginTurn();
+        connection.receive(bytes, length);
+      },
+      drained: () => connection.drained(),
+      ended: () => connection.ended(),
+    };
+    const transport = new SocketTransport(socket, this.limits.keepAliveMs, events);
+    const connection: Connection = new Connection(client, transport, this, this.#side);
+    client.connection = connection;
+    if (!client.isAuthenticated) connection.reader.setLimits(respLimitsBeforeAuth);
+  }
+
+  #newClient(isDirect: boolean): Client {
+    const { workers, security } = this.config;
+    const client = new Client({
+      id: this.#nextClient++ * workers + this.index,
+      worker: this,
+      router: this.#transactions,
+      isDirect,
+      isAuthenticated: security.password === undefined,
+      nowMs: this.nowMs,
+    });
+    this.clients.set(client.id, client);
+    this.stats.connections++;
+    return client;
+  }
+
+  closed(connection: Connection): void {
+    this.stats.bytesIn += connection.bytesIn;
+    this.stats.bytesOut += connection.bytesOut;
+    this.clients.delete(connection.client.id);
+  }
+
+  flushLater(connection: Connection): void {
+    this.turn.flushLater(connection);
+  }
+
+  dispatch(connection: Connection, request: Request): void {
+    this.#dispatcher.dispatch(connection, request);
+  }
+
+  /** Wall time is read once a turn. */
+  #beginTurn(): void {
+    this.nowMs = this.#clock.now();
+  }
+
+  // ---- what dispatch needs ----------------------------------------------------------------------
+
+  refusesWrite(deniesOom: boolean): string | null {
+    if (!deniesOom) return null;
+    if (this.#journal.full) return DISK_REFUSES;
+    return this.pool.bytesUsed > this.#memoryMax ? OUT_OF_MEMORY : null;
+  }
+
+  isReady(keyspace: number, partition: number): boolean {
+    return this.vnodesHere.isReady(keyspace, partition);
+  }
+
+  whenReady(keyspace: number, partition: number, done: (error: Error | null) => void): void {
+    this.vnodesHere.whenReady(keyspace, partition, done);
+  }
+
+  mark(): number {
+    return this.#journal.mark();
+  }
+
+  rollBack(mark: number, error: unknown): void {
+    this.#journal.rewind(mark);
+    for (const vnode of this.executor.abandon()) this.vnodesHere.fail(vnode, error);
+  }
+
+  unpack(bytes: Buffer): unknown {
+    const unpacked = unpack(bytes);
+    return unpacked.kind === "value" ? unpacked.value : undefined;
+  }
+
+  ownerOf(keyspace: number, partition: number): number {
+    return workerOf(partition, this.#partitions[keyspace] as number, this.config.workers);
+  }
+
+  vnodes(keyspace: number): Iterable<Vnode> {
+    return this.vnodesHere.all(keyspace);
+  }
+
+  findVnode(keyspace: number, partition: number): Vnode | undefined {
+    return this.vnodesHere.find(keyspace, partition);
+  }
+
+  adopt(vnode: Vnode): void {
+    this.vnodesHere.adopt(vnode);
+  }
+
+  /** Keys on this worker, expired ones that are not swept yet included. */
+  get keyCount(): number {
+    let keys = 0;
+    for (const vnode of this.vnodesHere.everywhere()) keys += vnode.partition.table.keyCount;
+    return keys;
+  }
+
+  /** Closes every client once its replies have left. */
+  drain(): Promise<void> {
+    for (const client of this.clients.values()) client.connection?.close();
+    return new Promise((resolve) => this.#whenEmpty(resolve));
+  }
+
+  #whenEmpty(done: () => void): void {
+    if (this.clients.size === 0) done();
+    else setImmediate(() => this.#whenEmpty(done));
+  }
+
+  get memoryBytes(): number {
+    return this.pool.bytesUsed;
+  }
+
+  runPart(
+    request: Request,
+    indexes: readonly number[],
+    keyspace: number,
+    done: (reply: Buffer, gate: number) => void,
+  ): void {
+    const part = partOf(request, indexes);
+    this.#remote.runRequest(part, keyspace, 0, 2, (_kind, bytes, start, end, gate) => {
+      done(bytes.subarray(start, end), gate);
+    });
+  }
+
+  flush(keyspace: number | undefined): void {
+    for (const vnode of this.vnodesHere.everywhere()) {
+      if (keyspace === undefined || vnode.keyspace === keyspace) this.executor.flush(vnode);
+    }
+  }
+
+  snapshot(): void {
+    this.#options.snapshots.startAll();
+  }
+
+  get persistence(): PersistenceFacts {
+    return this.#options.snapshots.facts;
+  }
+
+  setSweeping(isOn: boolean): void {
+    this.isSweeping = isOn;
+  }
+
+  shutdown(): void {
+    this.#options.shutdown();
+  }
+
+  pause(_untilMs: number, _writesOnly: boolean): void {
+    // Wired with the gateway's clients below.
+  }
+
+  // ---- other threads ----------------------------------------------------------------------------
+
+  /** Serves one message of a peer. */
+  serve(peer: Peer, kind: number, id: number, buffer: Buffer, start: number, end: number): void {
+    if (kind !== MESSAGE_RUN && kind !== MESSAGE_COLLECT) {
+      this.exchange.answered(id, buffer, start, end);
+      return;
+    }
+    this.#beginTurn();
+    const answer: Answer = (answerKind, bytes, from, to, gate) => {
+      this.turn.schedule();
+      this.exchange.reply(peer, answerKind, id, bytes, from, to, gate);
+    };
+    if (kind === MESSAGE_RUN) this.#remote.run(buffer, start, answer);
+    else this.#remote.collect(buffer, start, answer);
+  }
+
+  #flushPorts(): void {
+    this.exchange.release();
+    this.#options.flushPorts();
+  }
+
+  /** The journal has made more durable: replies may leave. */
+  onDurable(): void {
+    this.turn.flushGated();
+  }
+}
+
+/** A request of some of another's arguments, in the same buffer. */
+function partOf(request: Request, indexes: readonly number[]): Request {
+  const part = new Request();
+  part.reset(request.bytes);
+  for (const index of indexes) {
+    part.push(request.starts[index] as number, request.ends[index] as number);
+  }
+  return part;
+}
+
+function reportError(_key: string, value: unknown): unknown {
+  return value instanceof Error ? { message: value.message, stack: value.stack } : value;
+}

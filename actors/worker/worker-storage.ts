@@ -1,0 +1,229 @@
+/**
+ * What one worker keeps on disk: its journal, its vnodes' snapshots, its manifest; and how its
+ * partitions come back from them.
+ *
+ * Invariants: the manifest that says how far old files count is durable before the first new op;
+ * what was recovered but perhaps never synced is written again and synced before anything serves.
+ */
+import { systemTimers } from "../../runtime/base/clock.ts";
+import type { CoterieError } from "../../runtime/base/errors.ts";
+import { type Random, systemRandom } from "../../runtime/base/prng.ts";
+import { workerOf } from "../../runtime/ring/slots.ts";
+import { systemFiles } from "../../runtime/storage/files.ts";
+import { FileSpace } from "../../runtime/storage/file-space.ts";
+import { Journal } from "../../runtime/storage/journal.ts";
+import {
+  type Manifest,
+  type ManifestVnode,
+  type Manifests,
+  readManifests,
+  writeManifest,
+} from "../../runtime/storage/manifest.ts";
+import { type Recovery, type RecoveredOp, replay } from "../../runtime/storage/recovery.ts";
+import { Reserve } from "../../runtime/storage/reserve.ts";
+import { readSnapshot } from "../../runtime/storage/snapshot.ts";
+import { manifestFiles, type Survey, surveyJournals } from "../../runtime/storage/survey.ts";
+import { StateLoader } from "../../runtime/table/state-loader.ts";
+import type { Vnode } from "../vnode/vnode.ts";
+import type { WorkerArgs } from "./worker-args.ts";
+import { WorkerLog } from "./worker-log.ts";
+
+/** Makes and places vnodes during recovery. */
+export interface RecoveryTarget {
+  createVnode(id: number): Vnode;
+  adopt(vnode: Vnode): void;
+}
+
+/** What the storage tells its worker. */
+export interface StorageEvents {
+  onDurable(): void;
+  /** The journal is dead: what waits is unknown, and this worker must restart. */
+  onFailed(error: CoterieError): void;
+}
+
+/** What a recovery did. */
+export interface RecoveryFacts {
+  readonly ops: number;
+  readonly tornBytes: number;
+}
+
+export class WorkerStorage {
+  readonly random: Random;
+  readonly journal: Journal;
+  readonly log: WorkerLog;
+  readonly #args: WorkerArgs;
+  readonly #index: number;
+  readonly #space = new FileSpace();
+  readonly #vnodes = new Map<number, ManifestVnode>();
+  readonly #manifests: Manifests;
+  readonly #survey: Survey;
+
+  constructor(options: {
+    args: WorkerArgs;
+    index: number;
+    random: Random;
+    journal: Journal;
+    manifests: Manifests;
+    survey: Survey;
+  }) {
+    this.random = options.random;
+    this.journal = options.journal;
+    this.#args = options.args;
+    this.#index = options.index;
+    this.#manifests = options.manifests;
+    this.#survey = options.survey;
+    const durabilities = options.args.config.keyspaces.map((keyspace) => keyspace.durability);
+    this.log = new WorkerLog(options.journal, durabilities);
+  }
+
+  #owns(vnodeId: number): boolean {
+    const { keyspaces, workers } = this.#args.config;
+    const keyspace = keyspaces[vnodeId >>> 16];
+    if (keyspace === undefined) return this.#index === 0;
+    return workerOf(vnodeId & 0xffff, keyspace.partitions, workers) === this.#index;
+  }
+
+  /** Brings this worker's partitions back: snapshots, then the log; all of it durable. */
+  async recover(target: RecoveryTarget): Promise<RecoveryFacts> {
+    const vnodes = new Map<number, Vnode>();
+    for (const entry of this.#manifests.vnodes.values()) {
+      if (!this.#owns(entry.id)) continue;
+      this.#vnodes.set(entry.id, entry);
+      if (entry.snapshot === undefined) continue;
+      vnodes.set(entry.id, await this.#load(target, entry));
+    }
+    await this.#writeManifest();
+    const recovery = await this.#replay(target, vnodes);
+    if (recovery.unprovenOps > 0) await this.#sync();
+    for (const vnode of vnodes.values()) target.adopt(vnode);
+    for (const file of this.#survey.files) this.#space.add(file);
+    const tornBytes = this.#survey.files.reduce((sum, file) => sum + file.droppedBytes, 0);
+    return { ops: recovery.ops, tornBytes };
+  }
+
+  /** A failed vnode's successor: from its snapshot and what the journals hold of it. */
+  async recoverVnode(id: number, target: RecoveryTarget): Promise<Vnode> {
+    this.journal.commit();
+    await this.log.written();
+    const vnodes = new Map<number, Vnode>();
+    const entry = this.#vnodes.get(id);
+    if (entry?.snapshot !== undefined) vnodes.set(id, await this.#load(target, entry));
+    const readable = this.journal.readable();
+    const limits = new Map(readable.map(({ name, accepted }) => [name, accepted]));
+    const { boot } = this.#args;
+    const survey = await surveyJournals({
+      ...this.#surveyOptions(),
+      limits,
+      include: (file) => file.boot < boot || file.worker === this.#index,
+    });
+    const onOp = (op: RecoveredOp) => {
+      let vnode = vnodes.get(op.vnodeId);
+      if (vnode === undefined) {
+        vnode = target.createVnode(op.vnodeId);
+        vnodes.set(op.vnodeId, vnode);
+      }
+      vnode.partition.replay(op.bytes, op.start, op.end);
+      vnode.logBytes += op.end - op.start;
+    };
+    const filter = (vnodeId: number) => vnodeId === id;
+    await replay(survey, { ...this.#surveyOptions(), filter, onOp });
+    this.journal.restartVnode(id);
+    return vnodes.get(id) ?? target.createVnode(id);
+  }
+
+  async #load(target: RecoveryTarget, entry: ManifestVnode): Promise<Vnode> {
+    const vnode = target.createVnode(entry.id);
+    const loader = new StateLoader(vnode.partition);
+    const path = `${this.#args.folder}/${entry.snapshot ?? ""}`;
+    await readSnapshot(systemFiles, path, (bytes, start, end) => loader.chunk(bytes, start, end));
+    loader.finish();
+    return vnode;
+  }
+
+  #replay(target: RecoveryTarget, vnodes: Map<number, Vnode>): Promise<Recovery> {
+    const onOp = (op: RecoveredOp, provenDurable: boolean) => {
+      let vnode = vnodes.get(op.vnodeId);
+      if (vnode === undefined) {
+        vnode = target.createVnode(op.vnodeId);
+        vnodes.set(op.vnodeId, vnode);
+      }
+      vnode.partition.replay(op.bytes, op.start, op.end);
+      vnode.logBytes += op.end - op.start;
+      if (!provenDurable) this.log.rewrite(op.vnodeId, op.sequence, op.bytes, op.start, op.end);
+    };
+    const filter = (id: number) => this.#owns(id);
+    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp });
+  }
+
+  #surveyOptions() {
+    const { folder, nodeId } = this.#args;
+    return { fs: systemFiles, folder, nodeId, manifests: this.#manifests };
+  }
+
+  /** Everything that was appended is durable when this returns. */
+  #sync(): Promise<void> {
+    this.journal.syncNow();
+    return new Promise((resolve) => this.log.whenDurable(this.journal.collecting - 1, resolve));
+  }
+
+  #writeManifest(): Promise<void> {
+    const { nodeId, boot, folder } = this.#args;
+    const manifest: Manifest = {
+      nodeId,
+      boot,
+      worker: this.#index,
+      vnodes: [...this.#vnodes.values()],
+      files: [
+        ...manifestFiles(this.#survey),
+        ...this.journal.files().map(({ name, firstCommit }) => ({ name, firstCommit })),
+      ],
+    };
+    return writeManifest(systemFiles, folder, manifest);
+  }
+
+  /** Makes everything durable and closes the files. */
+  close(): Promise<void> {
+    return this.journal.close();
+  }
+}
+
+/** Opens the journal of a worker beside what the folder holds. */
+export async function openStorage(
+  args: WorkerArgs,
+  index: number,
+  events: StorageEvents,
+): Promise<WorkerStorage> {
+  const random = systemRandom();
+  const { folder, nodeId, boot, config } = args;
+  const manifests = await readManifests(systemFiles, folder, nodeId);
+  const survey = await surveyJournals({
+    fs: systemFiles,
+    folder,
+    nodeId,
+    manifests,
+    include: (file) => file.boot < boot || file.worker === index,
+  });
+  const own = survey.files.filter((file) => file.boot === boot && file.worker === index);
+  const firstFile = own.reduce((last, file) => Math.max(last, file.number), 0) + 1;
+  const reserveBytes = Math.ceil(config.journal.reserveBytes / config.workers);
+  const reserve = new Reserve(systemFiles, folder, `reserve-${index}`, reserveBytes);
+  const journal = await Journal.open({
+    fs: systemFiles,
+    folder,
+    boot,
+    worker: index,
+    nodeId,
+    firstFile,
+    random,
+    timers: systemTimers,
+    reserve,
+    fileBytes: config.journal.fileBytes,
+    onDurable: () => {
+      storage?.log.moved();
+      events.onDurable();
+    },
+    onFailed: (error) => events.onFailed(error),
+  });
+  const storage = new WorkerStorage({ args, index, random, journal, manifests, survey });
+  return storage;
+}

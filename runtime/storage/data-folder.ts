@@ -1,0 +1,213 @@
+/**
+ * Opens a data folder for one process: takes its lock, checks whose it is, counts the boot.
+ *
+ * Invariant: nothing in the folder changes before the lock is held and the folder is known to be
+ * this node's; a boot number is durable before it is used and larger than any in a file's name, so
+ * no file of an earlier boot can be overwritten.
+ */
+import { CoterieError } from "../base/errors.ts";
+import type { Random } from "../base/prng.ts";
+import { isRecord, openJson, sealText } from "./checked-text.ts";
+import { diskError, type FileSystem, replaceFile, systemCode, TEMPORARY_SUFFIX } from "./files.ts";
+import type { FolderLock, TakeFolderLock } from "./folder-lock.ts";
+import { randomId } from "./journal-space.ts";
+
+export const NODE_FORMAT = 1;
+const IDENTITY_NAME = "node.json";
+const PID_NAME = "owner.pid";
+
+export interface DataFolderOptions {
+  readonly fs: FileSystem;
+  readonly lock: TakeFolderLock;
+  readonly random: Random;
+  readonly path: string;
+  /** Cluster and node as configured: the folder of another is refused. */
+  readonly clusterId: string;
+  readonly nodeName: string;
+  readonly pid: number;
+}
+
+/** What `node.json` says. */
+export interface NodeIdentity {
+  /** 16 hex digits, random, made with the folder. */
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly nodeName: string;
+  /** Seed of the hash indexes: secret, so that keys cannot be chosen to collide. u32. */
+  readonly hashSeed: number;
+  /** Starts of this folder, this one included. */
+  readonly boot: number;
+}
+
+export interface DataFolder extends NodeIdentity {
+  readonly path: string;
+  /** Whether this start made it. */
+  readonly isNew: boolean;
+  /** Lets another process have it; idempotent. */
+  release(): Promise<void>;
+}
+
+/**
+ * Opens or makes the folder. Throws DATA_FOLDER_IN_USE, DATA_FOLDER_FOREIGN,
+ * DATA_FOLDER_UNREADABLE, DISK_READ_ONLY, DISK_FULL, FORMAT_UNKNOWN or CORRUPT.
+ */
+export async function openDataFolder(options: DataFolderOptions): Promise<DataFolder> {
+  const { fs, path } = options;
+  const realPath = await reached(fs, path);
+  const lock = await options.lock(realPath);
+  if (lock === undefined) throw await inUse(fs, realPath);
+  try {
+    const names = await fs.list(realPath);
+    const known = await readIdentity(fs, realPath, names);
+    const identity = known === undefined ? newIdentity(options, names) : known;
+    checkOwner(identity, options, realPath);
+    for (const name of names) {
+      if (name.endsWith(TEMPORARY_SUFFIX)) await fs.remove(`${realPath}/${name}`);
+    }
+    const boot = Math.max(identity.boot, largestBoot(names)) + 1;
+    const started = { ...identity, boot };
+    await replaceFile(fs, realPath, IDENTITY_NAME, encodeIdentity(started));
+    if (known === undefined) await fs.syncFolder(realPath.slice(0, realPath.lastIndexOf("/")) || "/");
+    await replaceFile(fs, realPath, PID_NAME, Buffer.from(`${options.pid}\n`));
+    return {
+      ...started,
+      path: realPath,
+      isNew: known === undefined,
+      ...releasing(fs, realPath, lock),
+    };
+  } catch (error) {
+    await lock.release();
+    throw folderError(error, realPath);
+  }
+}
+
+async function reached(fs: FileSystem, path: string): Promise<string> {
+  try {
+    await fs.makeFolder(path);
+    return await fs.realPath(path);
+  } catch (error) {
+    throw folderError(error, path);
+  }
+}
+
+function folderError(error: unknown, path: string): CoterieError {
+  if (error instanceof CoterieError) return error;
+  const code = systemCode(error);
+  if (code === "EEXIST" || code === "ENOTDIR") {
+    return new CoterieError(
+      "DATA_FOLDER_UNREADABLE",
+      `the data folder ${path} is a file, or lies under one: choose another with --data`,
+      { detail: { path, systemCode: code }, cause: error },
+    );
+  }
+  return diskError(error, "use the data folder", path);
+}
+
+function releasing(fs: FileSystem, folder: string, lock: FolderLock): { release(): Promise<void> } {
+  let released = false;
+  return {
+    async release() {
+      if (released) return;
+      released = true;
+      await fs.remove(`${folder}/${PID_NAME}`).catch(() => undefined);
+      await lock.release();
+    },
+  };
+}
+
+async function inUse(fs: FileSystem, path: string): Promise<CoterieError> {
+  const text = await fs.readWhole(`${path}/${PID_NAME}`).catch(() => Buffer.alloc(0));
+  const pid = Number.parseInt(text.toString("latin1"), 10);
+  const who = Number.isInteger(pid) ? `process ${pid}` : "another process";
+  return new CoterieError(
+    "DATA_FOLDER_IN_USE",
+    `the data folder ${path} is in use by ${who}: stop it first, or choose another with --data`,
+    { detail: { path, ...(Number.isInteger(pid) ? { pid } : {}) } },
+  );
+}
+
+/** The largest boot number in the names of journals and manifests. */
+function largestBoot(names: readonly string[]): number {
+  let largest = 0;
+  for (const name of names) {
+    const match = /^(?:journal|manifest)-(\d{8})-/.exec(name);
+    if (match !== null) largest = Math.max(largest, Number(match[1]));
+  }
+  return largest;
+}
+
+function newIdentity(options: DataFolderOptions, names: readonly string[]): NodeIdentity {
+  const foreign = names.find((name) => !mayPrecedeUs(name));
+  if (foreign !== undefined) {
+    throw new CoterieError(
+      "DATA_FOLDER_FOREIGN",
+      `${options.path} has no ${IDENTITY_NAME} but holds ${foreign}: it is not a data folder of ` +
+        "Coterie, or its identity is lost. Choose an empty folder, or restore the file",
+      { detail: { path: options.path, name: foreign } },
+    );
+  }
+  const { clusterId, nodeName, random } = options;
+  return { nodeId: randomId(random), clusterId, nodeName, hashSeed: random.u32(), boot: 0 };
+}
+
+/** What a mount, a shell or a first start that was cut short leaves in a folder. */
+function mayPrecedeUs(name: string): boolean {
+  return (
+    name.startsWith(".") ||
+    name === "lost+found" ||
+    name === PID_NAME ||
+    name.endsWith(TEMPORARY_SUFFIX)
+  );
+}
+
+function checkOwner(identity: NodeIdentity, options: DataFolderOptions, path: string): void {
+  const { clusterId, nodeName } = identity;
+  if (clusterId === options.clusterId && nodeName === options.nodeName) return;
+  throw new CoterieError(
+    "DATA_FOLDER_FOREIGN",
+    `the data folder ${path} belongs to node ${nodeName} of cluster ${clusterId}, not to node ` +
+      `${options.nodeName} of cluster ${options.clusterId}: choose another with --data, ` +
+      "or start the node that it belongs to",
+    { detail: { path, clusterId, nodeName } },
+  );
+}
+
+function encodeIdentity(identity: NodeIdentity): Buffer {
+  const { nodeId, clusterId, nodeName, hashSeed, boot } = identity;
+  const value = { format: NODE_FORMAT, nodeId, clusterId, nodeName, hashSeed, boot };
+  return sealText(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+async function readIdentity(
+  fs: FileSystem,
+  folder: string,
+  names: readonly string[],
+): Promise<NodeIdentity | undefined> {
+  if (!names.includes(IDENTITY_NAME)) return undefined;
+  const path = `${folder}/${IDENTITY_NAME}`;
+  const value = openJson(await fs.readWhole(path));
+  if (isRecord(value) && value.format !== NODE_FORMAT) {
+    throw new CoterieError(
+      "FORMAT_UNKNOWN",
+      `${path} has format ${String(value.format)}, this version reads ${NODE_FORMAT}: ` +
+        "start the version that wrote it, or a newer one",
+      { detail: { path, format: value.format } },
+    );
+  }
+  const { nodeId, clusterId, nodeName, hashSeed, boot } = value ?? {};
+  const whole =
+    typeof nodeId === "string" &&
+    /^[0-9a-f]{16}$/.test(nodeId) &&
+    typeof clusterId === "string" &&
+    typeof nodeName === "string" &&
+    typeof hashSeed === "number" &&
+    typeof boot === "number" &&
+    Number.isSafeInteger(boot);
+  if (whole) return { nodeId, clusterId, nodeName, hashSeed, boot };
+  throw new CoterieError(
+    "CORRUPT",
+    `${path} is damaged at offset 0: its checksum or a field does not fit. Restore the file from a ` +
+      "copy: it says whose the data are",
+    { detail: { path, offset: 0 } },
+  );
+}

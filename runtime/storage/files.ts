@@ -1,0 +1,239 @@
+/**
+ * Files as an argument: the only code that imports node:fs, behind an interface that
+ * memory-files.ts simulates.
+ *
+ * Invariant: nothing here promises durability but `sync` (the bytes of one file) and `syncFolder`
+ * (names created, renamed or removed in one folder). A failed `sync` is never repeated: after it
+ * the kernel may have dropped the dirty pages and report success for bytes that are lost.
+ */
+import * as nodeFs from "node:fs";
+import { CoterieError, type ErrorCode } from "../base/errors.ts";
+
+/** One open file. Positions are absolute; there is no cursor. */
+export interface File {
+  readonly path: string;
+  /** Writes all of it now, on this thread; throws on the first error (part may be written). */
+  writeSync(source: Buffer, start: number, length: number, position: number): void;
+  /** Writes all of it on the pool: for what no turn waits for. */
+  write(source: Buffer, start: number, length: number, position: number): Promise<void>;
+  /** Makes what was written before this call durable (fdatasync on the pool). */
+  sync(done: (error: Error | undefined) => void): void;
+  /** Reads up to `length` bytes; fewer only at the end of the file. */
+  read(target: Buffer, start: number, length: number, position: number): Promise<number>;
+  truncate(bytes: number): Promise<void>;
+  size(): Promise<number>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What a node needs from a file system. Paths use "/"; errors carry the system's `code`. */
+export interface FileSystem {
+  /** Opens what exists: "read" works on a read-only disk. */
+  open(path: string, mode: "read" | "write"): Promise<File>;
+  /**
+   * Makes an empty file; what had the name is replaced, or with "new" an error (EEXIST). Its name
+   * lasts after `syncFolder`.
+   */
+  create(path: string, mode: "new" | "replace"): Promise<File>;
+  /** Replaces `to` atomically. Lasts after `syncFolder`. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file; one that is not there is fine. */
+  remove(path: string): Promise<void>;
+  /** Names in the folder, sorted by UTF-16 code units. */
+  list(folder: string): Promise<string[]>;
+  /** Makes the folder and its parents; one that exists is fine. */
+  makeFolder(path: string): Promise<void>;
+  syncFolder(path: string): Promise<void>;
+  readWhole(path: string): Promise<Buffer>;
+  /** The one name of a folder, whatever links lead to it. */
+  realPath(path: string): Promise<string>;
+}
+
+/** `sync` as a promise, for everything that is not the journal's commit. */
+export function synced(file: File): Promise<void> {
+  return new Promise((resolve, reject) => {
+    file.sync((error) => (error === undefined ? resolve() : reject(error)));
+  });
+}
+
+/** The system's code of a failed call ("ENOSPC", "EIO", …), if it has one. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Whether the disk, or the user's share of it, has no room left. */
+export function isDiskFull(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG";
+}
+
+/** Turns a failed file call into the operating error that says what to do. */
+export function diskError(error: unknown, doing: string, path: string): CoterieError {
+  if (error instanceof CoterieError) return error;
+  const code = systemCode(error) ?? "unknown error";
+  const detail = { path, systemCode: code };
+  const failed = (kind: ErrorCode, advice: string): CoterieError =>
+    new CoterieError(kind, `cannot ${doing} ${path} (${code}): ${advice}`, {
+      detail,
+      cause: error,
+    });
+  if (isDiskFull(error)) {
+    return failed("DISK_FULL", "the disk is full; free some space, writes then resume");
+  }
+  switch (code) {
+    case "EROFS":
+      return failed("DISK_READ_ONLY", "the disk is read-only; mount it writable and start again");
+    case "EACCES":
+    case "EPERM":
+    case "ENOTDIR":
+    case "ELOOP":
+      return failed("DATA_FOLDER_UNREADABLE", "give this user the right to read and write it");
+    default:
+      return failed("DISK_FAILED", "look at the system's log and check the disk");
+  }
+}
+
+/** Writes a small file whole or not at all: temporary name, sync, rename, folder sync. */
+export async function replaceFile(
+  fs: FileSystem,
+  folder: string,
+  name: string,
+  bytes: Buffer,
+): Promise<void> {
+  const target = `${folder}/${name}`;
+  const temporary = `${target}${TEMPORARY_SUFFIX}`;
+  const file = await fs.create(temporary, "replace");
+  try {
+    await file.write(bytes, 0, bytes.length, 0);
+    await synced(file);
+  } finally {
+    await file.close();
+  }
+  await fs.rename(temporary, target);
+  await fs.syncFolder(folder);
+}
+
+/** Ends the names of files that are not whole yet; a start removes what was left behind. */
+export const TEMPORARY_SUFFIX = ".tmp";
+
+/** Most bytes in one system call: Linux stops at 2 GiB - 4 KiB. */
+const CALL_BYTES_MAX = 1 << 30;
+
+class NodeFile implements File {
+  readonly path: string;
+  #fd: number;
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.#fd = fd;
+  }
+
+  writeSync(source: Buffer, start: number, length: number, position: number): void {
+    let done = 0;
+    while (done < length) {
+      const wanted = Math.min(length - done, CALL_BYTES_MAX);
+      const written = nodeFs.writeSync(this.#fd, source, start + done, wanted, position + done);
+      if (written === 0) throw shortWrite(this.path);
+      done += written;
+    }
+  }
+
+  write(source: Buffer, start: number, length: number, position: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let done = 0;
+      const step = (error: Error | null, written: number): void => {
+        done += written;
+        if (error !== null) reject(error);
+        else if (done === length) resolve();
+        else if (written === 0) reject(shortWrite(this.path));
+        else next();
+      };
+      const next = (): void => {
+        const wanted = Math.min(length - done, CALL_BYTES_MAX);
+        nodeFs.write(this.#fd, source, start + done, wanted, position + done, step);
+      };
+      if (length === 0) resolve();
+      else next();
+    });
+  }
+
+  sync(done: (error: Error | undefined) => void): void {
+    nodeFs.fdatasync(this.#fd, (error) => done(error ?? undefined));
+  }
+
+  read(target: Buffer, start: number, length: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      let done = 0;
+      const step = (error: Error | null, count: number): void => {
+        done += count;
+        if (error !== null) reject(error);
+        else if (count === 0 || done === length) resolve(done);
+        else next();
+      };
+      const next = (): void => {
+        const wanted = Math.min(length - done, CALL_BYTES_MAX);
+        nodeFs.read(this.#fd, target, start + done, wanted, position + done, step);
+      };
+      if (length === 0) resolve(0);
+      else next();
+    });
+  }
+
+  truncate(bytes: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      nodeFs.ftruncate(this.#fd, bytes, (error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  size(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      nodeFs.fstat(this.#fd, (error, stats) => (error ? reject(error) : resolve(stats.size)));
+    });
+  }
+
+  close(): Promise<void> {
+    const fd = this.#fd;
+    if (fd === -1) return Promise.resolve();
+    this.#fd = -1;
+    return new Promise((resolve, reject) => {
+      nodeFs.close(fd, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+}
+
+function shortWrite(path: string): Error {
+  return Object.assign(new Error(`nothing was written to ${path}`), { code: "EIO" });
+}
+
+async function openNode(path: string, flags: string): Promise<File> {
+  const fd = await new Promise<number>((resolve, reject) => {
+    nodeFs.open(path, flags, 0o640, (error, opened) => (error ? reject(error) : resolve(opened)));
+  });
+  return new NodeFile(path, fd);
+}
+
+/** The machine's file system. */
+export const systemFiles: FileSystem = {
+  open: (path, mode) => openNode(path, mode === "read" ? "r" : "r+"),
+  create: (path, mode) => openNode(path, mode === "new" ? "wx+" : "w+"),
+  rename: (from, to) => nodeFs.promises.rename(from, to),
+  remove: (path) => nodeFs.promises.rm(path, { force: true }),
+  async list(folder) {
+    return (await nodeFs.promises.readdir(folder)).sort();
+  },
+  async makeFolder(path) {
+    await nodeFs.promises.mkdir(path, { recursive: true, mode: 0o750 });
+  },
+  async syncFolder(path) {
+    if (process.platform === "win32") return; // folders cannot be opened there
+    const handle = await nodeFs.promises.open(path, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+  readWhole: (path) => nodeFs.promises.readFile(path),
+  realPath: (path) => nodeFs.promises.realpath(path),
+};

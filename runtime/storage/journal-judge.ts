@@ -1,0 +1,173 @@
+/**
+ * Judges what a crash or damage left of one journal: feeds on its files in order and says how far
+ * each counts. Pure.
+ *
+ * The rule: commits are dense. If commit n is not there whole, then
+ * - a later frame of this journal that says n was durable proves damage: corruption, nothing counts;
+ * - otherwise n is the torn tail: it and all after it were never promised and are dropped.
+ * Later frames are looked for at every sector of every file. A header alone is proof: it fills less
+ * than a sector, and only this journal writes it, at this place, after that sync returned.
+ */
+import { readU32, readU64 } from "../base/bytes.ts";
+import { CoterieError } from "../base/errors.ts";
+import {
+  decodeFrameHeader,
+  ENTRY_BYTES,
+  emptyFrameHeader,
+  FILE_HEADER_BYTES,
+  type FileHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  frameIsWhole,
+  SECTOR_BYTES,
+} from "./journal-format.ts";
+
+/** How far a file counts. */
+export interface FileVerdict {
+  /** Commit of the first frame, or the one expected there. */
+  readonly firstCommit: number;
+  /** End of the last frame that counts; 0 if none does. */
+  readonly accepted: number;
+  /** Bytes of later frames that do not count, torn ones included. */
+  readonly droppedBytes: number;
+  readonly reason: "whole" | "torn" | "after-torn";
+  readonly vnodes: Uint32Array;
+  readonly sequences: Float64Array;
+}
+
+interface Place {
+  readonly path: string;
+  readonly offset: number;
+}
+
+/** The error for what must not be there, or must not be missing. */
+export function corruptJournal(place: Place, what: string): CoterieError {
+  const { path, offset } = place;
+  return new CoterieError(
+    "CORRUPT",
+    `the journal file ${path} is damaged at offset ${offset}: ${what}. The node does not start ` +
+      "from damaged data; restore the file from a copy, or read out the rest with coterie salvage",
+    { detail: { path, offset } },
+  );
+}
+
+export class JournalJudge {
+  /** Of each vnode, the largest sequence in a frame that is proven to be durable. */
+  readonly proven: Map<number, number>;
+  #expected: number;
+  #number = 0;
+  /** Where the next frame should be. */
+  #end: Place = { path: "", offset: 0 };
+  #broken: (Place & { readonly commit: number }) | undefined;
+  #claims = 0;
+  readonly #frame: FrameHeader = emptyFrameHeader();
+  // Segments of frames not proven yet, in order: commit, vnode, last sequence.
+  #waiting: number[] = [];
+  #waitingFrom = 0;
+
+  constructor(firstCommit: number, proven: Map<number, number>) {
+    this.#expected = firstCommit;
+    this.proven = proven;
+  }
+
+  /** Judges bytes[0, end) as the journal's next file; throws CORRUPT. */
+  judge(bytes: Buffer, end: number, header: FileHeader, path: string): FileVerdict {
+    const frame = this.#frame;
+    const largest = new Map<number, number>();
+    const brokenBefore = this.#broken !== undefined;
+    const firstCommit = this.#expected;
+    const missing = this.#number !== 0 && header.number !== this.#number + 1;
+    let accepted = FILE_HEADER_BYTES;
+    let droppedEnd = accepted;
+    let at = accepted;
+    this.#number = header.number;
+    while (at < end) {
+      if (!decodeFrameHeader(bytes, at, end, header, frame)) {
+        at += SECTOR_BYTES;
+        continue;
+      }
+      const whole = frameIsWhole(bytes, at, end, frame);
+      this.#claim(frame.durableThrough);
+      if (this.#broken === undefined && whole && this.#isNext(accepted, at)) {
+        this.#accept(bytes, at, path, largest);
+        at += frame.length;
+        accepted = at;
+        droppedEnd = at;
+        continue;
+      }
+      if (this.#broken === undefined) this.#break({ path, offset: at }, accepted, missing);
+      droppedEnd = Math.max(droppedEnd, Math.min(end, at + frame.length));
+      at += whole ? frame.length : SECTOR_BYTES;
+    }
+    if (this.#broken === undefined && accepted > FILE_HEADER_BYTES) {
+      this.#end = { path, offset: accepted };
+    } else if (this.#end.path === "") this.#end = { path, offset: FILE_HEADER_BYTES };
+    const torn = this.#broken === undefined ? "whole" : "torn";
+    return {
+      firstCommit,
+      accepted: accepted === FILE_HEADER_BYTES ? 0 : accepted,
+      droppedBytes: droppedEnd - accepted,
+      reason: brokenBefore ? "after-torn" : torn,
+      vnodes: Uint32Array.from(largest.keys()),
+      sequences: Float64Array.from(largest.values()),
+    };
+  }
+
+  #isNext(accepted: number, at: number): boolean {
+    return this.#frame.commit === this.#expected && accepted === at;
+  }
+
+  /** The frame read last is not the next one: commit `#expected` is not there whole. */
+  #break(found: Place, accepted: number, missing: boolean): void {
+    const frame = this.#frame;
+    if (frame.commit < this.#expected) {
+      throw corruptJournal(found, `commit ${frame.commit} follows ${this.#expected - 1}`);
+    }
+    const own = frame.commit === this.#expected || accepted > FILE_HEADER_BYTES;
+    const place = own || this.#end.path === "" ? { ...found, offset: accepted } : this.#end;
+    this.#broken = { ...place, commit: this.#expected };
+    if (missing && this.#claims >= this.#expected) {
+      throw corruptJournal(found, `commits from ${this.#expected} on are in a missing file`);
+    }
+    this.#claim(this.#claims);
+  }
+
+  /** A header says that all commits through `durable` were synced before it was written. */
+  #claim(durable: number): void {
+    if (this.#broken !== undefined && durable >= this.#broken.commit) {
+      throw corruptJournal(
+        this.#broken,
+        `commit ${this.#broken.commit} was durable, and is not there whole`,
+      );
+    }
+    this.#claims = Math.max(this.#claims, durable);
+    const waiting = this.#waiting;
+    let from = this.#waitingFrom;
+    while (from < waiting.length && (waiting[from] as number) <= durable) {
+      const vnode = waiting[from + 1] as number;
+      this.proven.set(vnode, Math.max(waiting[from + 2] as number, this.proven.get(vnode) ?? 0));
+      from += 3;
+    }
+    if (from === waiting.length) {
+      waiting.length = 0;
+      from = 0;
+    }
+    this.#waitingFrom = from;
+  }
+
+  #accept(bytes: Buffer, at: number, path: string, largest: Map<number, number>): void {
+    const frame = this.#frame;
+    const directory = at + frame.directoryOffset;
+    const directoryEnd = directory + frame.directoryCount * ENTRY_BYTES;
+    if (frame.directoryOffset < FRAME_HEADER_BYTES || directoryEnd > at + frame.length) {
+      throw corruptJournal({ path, offset: at }, "its frame contradicts itself");
+    }
+    for (let entry = directory; entry < directoryEnd; entry += ENTRY_BYTES) {
+      const vnode = readU32(bytes, entry);
+      const last = readU64(bytes, entry + 8) + readU32(bytes, entry + 4) - 1;
+      largest.set(vnode, Math.max(last, largest.get(vnode) ?? 0));
+      this.#waiting.push(frame.commit, vnode, last);
+    }
+    this.#expected++;
+  }
+}

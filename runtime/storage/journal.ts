@@ -1,0 +1,383 @@
+/**
+ * A worker's journal: the ops of all its vnodes, group-committed in frames to preallocated files.
+ * Format: docs/formats/journal.md. Rule for what a crash leaves: recovery.ts.
+ *
+ * Ops of a turn are written in place into the arena, which is the body of the next frame; `commit`
+ * is one write and, if an op asked for it, one sync on the pool, while the next frame collects.
+ *
+ * Invariant: a frame that holds an op which asked for durability is written only after the sync of
+ * the one before it has returned, so every such frame says that its predecessor was durable. After
+ * a failed write or sync nothing is written again: `onFailed` says how far the files are trusted.
+ */
+import { copyBytes } from "../base/bytes.ts";
+import type { CoterieError } from "../base/errors.ts";
+import { diskError } from "./files.ts";
+import { FrameArena } from "./frame-arena.ts";
+import {
+  emptyFrameHeader,
+  encodeFrameHeader,
+  encodeFrameIdentity,
+  FILE_HEADER_BYTES,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  SECTOR_BYTES,
+} from "./journal-format.ts";
+import { JournalSpace, type JournalSpaceOptions } from "./journal-space.ts";
+import { JournalSyncs } from "./journal-syncs.ts";
+
+/** Bytes of a frame's header that are the same for all frames of a file. */
+const IDENTITY_BYTES = 32;
+
+export interface JournalOptions extends JournalSpaceOptions {
+  readonly arenaBytes?: number;
+  readonly arenaBytesMax?: number;
+  /** Every commit up to this one is durable. Called in order, after `durableThrough` moved. */
+  onDurable(commit: number): void;
+  /** The journal is dead; commits after `lastDurable` have an unknown outcome. Called once. */
+  onFailed(error: CoterieError, lastDurable: number): void;
+  /** `full` changed. */
+  onFull?(full: boolean): void;
+}
+
+/** What one journal file holds: for file-space.ts and the manifest. */
+export interface FileUse {
+  readonly name: string;
+  readonly number: number;
+  /** The commit that the file begins with, or will. */
+  readonly firstCommit: number;
+  /** End of its last frame. */
+  readonly bytes: number;
+  readonly vnodes: Uint32Array;
+  /** Of each of `vnodes`, the largest sequence in this file. */
+  readonly sequences: Float64Array;
+}
+
+/** A file and how far it counts. */
+export interface AcceptedFile {
+  readonly name: string;
+  readonly firstCommit: number;
+  readonly accepted: number;
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  readonly #arena: FrameArena;
+  readonly #space: JournalSpace;
+  readonly #syncs: JournalSyncs;
+  readonly #header: FrameHeader = emptyFrameHeader();
+  readonly #identity = Buffer.alloc(IDENTITY_BYTES);
+  #written = 0;
+  /** The last commit that holds ops. */
+  #writtenOps = 0;
+  /** What the last frame says is durable. */
+  #claimed = 0;
+  /** Somebody asked for a sync that could not begin yet. */
+  #syncWanted = false;
+  #dead = false;
+  #wasFull = false;
+  /** `prove` waits for room. */
+  #proofWanted = false;
+  /** Ends the waiting of `close`. */
+  #whenIdle: (() => void) | undefined;
+
+  /** End of the current file's last frame. */
+  #position = FILE_HEADER_BYTES;
+  #firstCommit = 1;
+  #left: FileUse[] = [];
+
+  private constructor(options: JournalOptions, space: JournalSpace) {
+    this.#options = options;
+    this.#arena = new FrameArena(options.arenaBytes, options.arenaBytesMax);
+    this.#space = space;
+    this.#syncs = new JournalSyncs(space.current.header.number, {
+      moved: (through) => options.onDurable(through),
+      returned: () => this.#syncReturned(),
+      failed: (error) => this.#fail(error),
+    });
+    this.#startFile();
+  }
+
+  /** Makes the first file (synced, with its name). Rejects with the disk's CoterieError. */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const made: { journal?: Journal } = {};
+    try {
+      const space = await JournalSpace.open(options, {
+        changed: () => made.journal?.spaceChanged(),
+        failed: (error) => made.journal?.spaceFailed(error),
+      });
+      made.journal = new Journal(options, space);
+      return made.journal;
+    } catch (error) {
+      throw diskError(error, "make a journal file in", options.folder);
+    }
+  }
+
+  /** Where ops are written. Another Buffer after any `open`: read it again. */
+  get arena(): Buffer {
+    return this.#arena.bytes;
+  }
+
+  /** The commit that an op appended now belongs to. */
+  get collecting(): number {
+    return this.#written + 1;
+  }
+
+  get writtenThrough(): number {
+    return this.#written;
+  }
+
+  get durableThrough(): number {
+    return this.#syncs.through;
+  }
+
+  /** No room on the disk: writers get MISCONF. Resumes by itself. */
+  get full(): boolean {
+    return this.#space.full;
+  }
+
+  /** A write or sync failed: nothing is taken any more. */
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  /** Bytes of the ops that wait for `commit`. */
+  get pendingBytes(): number {
+    return this.#arena.at - FRAME_HEADER_BYTES;
+  }
+
+  /** First file number of a Journal that follows this one in the same boot. */
+  get nextFile(): number {
+    return this.#space.nextNumber;
+  }
+
+  /** Number and offset of where the next frame would go: positions for catch-up. */
+  get fileNumber(): number {
+    return this.#space.current.header.number;
+  }
+
+  get fileOffset(): number {
+    return this.#position;
+  }
+
+  /**
+   * Takes room for an op of at most `bytesMax` bytes; returns the offset in `arena` to write it at,
+   * or -1 if the journal is dead or the frame in progress is at its bound: refuse the command.
+   * `sequence` is the vnode's last plus one. `seal` or `cancel` must follow before another `open`.
+   */
+  open(vnodeId: number, sequence: number, bytesMax: number): number {
+    if (this.#dead) return -1;
+    return this.#arena.open(vnodeId, sequence, bytesMax);
+  }
+
+  /** Appends the opened op, `bytes` long; `durable` ops are answered after `onDurable`. */
+  seal(bytes: number, durable: boolean): void {
+    this.#arena.seal(bytes, durable);
+  }
+
+  cancel(): void {
+    this.#arena.cancel();
+  }
+
+  /** A point in the frame in progress; valid until the next `commit`. */
+  mark(): number {
+    return this.#arena.at;
+  }
+
+  /** Takes back every op sealed since `mark`, and the open one. */
+  rewind(mark: number): void {
+    this.#arena.rewind(mark);
+  }
+
+  /**
+   * The vnode's next op may have any sequence: it restarts, its state was replaced, or its live ops
+   * are written again so that they pin no old file. It has no op in the frame in progress.
+   */
+  restartVnode(vnodeId: number): void {
+    this.#arena.restartVnode(vnodeId);
+  }
+
+  /**
+   * Writes the frame in progress. Does nothing while there is none, while a durable frame would
+   * overtake an unsynced one, or while room is missing: it is then called again by itself.
+   */
+  commit(): void {
+    if (this.#dead || this.#arena.ops === 0) return;
+    const durable = this.#arena.durableFrom >= 0 || this.#syncWanted;
+    if (durable && this.#syncs.busy) return;
+    const length = this.#arena.frameBytes;
+    const room = this.#space.room(this.#position, length);
+    if (room === "none") return;
+    if (room === "next") this.#rotate();
+    this.#header.directoryOffset = this.#arena.layDirectory();
+    this.#header.directoryCount = this.#arena.segments;
+    this.#header.opCount = this.#arena.ops;
+    if (this.#write(length) && durable) this.#sync();
+  }
+
+  /** Commits what waits and makes all of it durable: interval mode, stop, rewritten tails. */
+  syncNow(): void {
+    if (this.#dead) return;
+    this.commit();
+    if (this.#arena.ops > 0) this.#syncWanted = true;
+    else if (this.#syncs.busy) this.#syncWanted = this.#written > this.#syncs.covers;
+    else if (this.#written > this.#syncs.through) this.#sync();
+  }
+
+  /**
+   * Writes an empty frame that says what is durable, so that a later start need not doubt (and
+   * write again) the frames before it. Only while no op waits; does nothing if it is said already,
+   * and waits for room as `commit` does.
+   */
+  prove(): void {
+    this.#proofWanted = false;
+    if (this.#dead || this.#arena.ops > 0 || this.#claimed === this.#syncs.through) return;
+    const room = this.#space.room(this.#position, SECTOR_BYTES);
+    this.#proofWanted = room === "none";
+    if (room === "none") return;
+    if (room === "next") this.#rotate();
+    this.#header.directoryOffset = this.#arena.layDirectory();
+    this.#header.directoryCount = 0;
+    this.#header.opCount = 0;
+    this.#write(SECTOR_BYTES);
+  }
+
+  /** Makes everything durable, says so in the file, and closes. A full disk ends the waiting. */
+  async close(): Promise<void> {
+    this.syncNow();
+    await this.#idle();
+    this.prove();
+    await this.#idle();
+    this.#dead = true;
+    this.#syncs.abandon();
+    await this.#space.close();
+  }
+
+  /** Offers a file for another use: in no manifest, read by nobody. */
+  recycle(name: string): void {
+    this.#left = this.#left.filter((use) => use.name !== name);
+    this.#space.recycle(name);
+  }
+
+  /** Leaves a removed file out of `files`. */
+  forget(name: string): void {
+    this.#left = this.#left.filter((use) => use.name !== name);
+  }
+
+  /** The files with their contents, oldest first, the current one last. */
+  files(): FileUse[] {
+    return [...this.#left, this.#currentUse()];
+  }
+
+  /** How far the files count after a failure: through the last commit whose sync returned. */
+  trusted(): AcceptedFile[] {
+    const { fileNumber, end } = this.#syncs.durableAt;
+    return this.files().map(({ name, number, firstCommit, bytes }) => {
+      const accepted = number < fileNumber ? bytes : number > fileNumber ? 0 : end;
+      return { name, firstCommit, accepted };
+    });
+  }
+
+  /** How far the files are written: for a vnode that restarts beside a running journal. */
+  readable(): AcceptedFile[] {
+    return this.files().map(({ name, firstCommit, bytes }) => {
+      return { name, firstCommit, accepted: bytes };
+    });
+  }
+
+  #write(length: number): boolean {
+    const bytes = this.#arena.bytes;
+    const file = this.#space.current;
+    this.#header.commit = this.#written + 1;
+    this.#header.durableThrough = this.#syncs.through;
+    this.#header.length = length;
+    copyBytes(bytes, 0, this.#identity, 0, IDENTITY_BYTES);
+    encodeFrameHeader(bytes, this.#position, this.#header);
+    try {
+      file.file.writeSync(bytes, 0, length, this.#position);
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+    this.#arena.reset(file.header.number, this.#position);
+    this.#position += length;
+    this.#written++;
+    this.#claimed = this.#syncs.through;
+    if (this.#header.opCount > 0) this.#writtenOps = this.#written;
+    return true;
+  }
+
+  #sync(): void {
+    this.#syncWanted = false;
+    this.#syncs.start(this.#space.current, this.#written, this.#position);
+  }
+
+  #syncReturned(): void {
+    if (this.#syncWanted) this.syncNow();
+    else this.commit();
+    this.#checkIdle();
+  }
+
+  #rotate(): void {
+    this.#left.push(this.#currentUse());
+    this.#syncs.retire(this.#space.advance(), this.#written, this.#position);
+    this.#startFile();
+  }
+
+  #startFile(): void {
+    this.#position = FILE_HEADER_BYTES;
+    this.#firstCommit = this.#written + 1;
+    this.#arena.startFile();
+    encodeFrameIdentity(this.#identity, this.#space.current.header);
+  }
+
+  #currentUse(): FileUse {
+    return {
+      name: this.#space.current.name,
+      number: this.#space.current.header.number,
+      firstCommit: this.#firstCommit,
+      bytes: this.#position,
+      ...this.#arena.fileUse(),
+    };
+  }
+
+  #idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+      this.#checkIdle();
+    });
+  }
+
+  #checkIdle(): void {
+    if (this.#whenIdle === undefined) return;
+    const stuck = this.#dead || (this.full && !this.#syncs.busy);
+    const settled = this.#syncs.idle && this.#syncs.through >= this.#writtenOps;
+    const waiting = this.#arena.ops > 0 || this.#proofWanted;
+    if (stuck || (settled && !waiting)) this.#whenIdle();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    const failed = diskError(error, "write the journal", this.#space.current.file.path);
+    this.#syncs.abandon();
+    void this.#space.close().catch(() => undefined);
+    this.#options.onFailed(failed, this.#syncs.through);
+    this.#checkIdle();
+  }
+
+  /** For JournalSpace: there is more room, or `full` has changed. */
+  spaceChanged(): void {
+    if (this.full !== this.#wasFull) {
+      this.#wasFull = this.full;
+      this.#options.onFull?.(this.full);
+    }
+    this.commit();
+    if (this.#proofWanted) this.prove();
+    this.#checkIdle();
+  }
+
+  /** For JournalSpace: preparing room failed for good. */
+  spaceFailed(error: unknown): void {
+    this.#fail(error);
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * Recovery: hands the ops of all journals of a data folder to a visitor, each vnode's in the order
+ * of its sequences. Journals belong to the folder, not to a worker: the number of workers may have
+ * changed, so each takes the partitions that are its own now from all of them.
+ *
+ * Invariant: a vnode's ops come without a gap from its snapshot on, each once; anything else is
+ * CORRUPT. Recovery writes nothing: it may be interrupted and repeated at any point.
+ */
+import { readU32, readU64 } from "../base/bytes.ts";
+import { opChecksum } from "../base/hash.ts";
+import {
+  decodeFileHeader,
+  decodeFrameHeader,
+  ENTRY_BYTES,
+  emptyFrameHeader,
+  FILE_HEADER_BYTES,
+  type FileHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  frameIsWhole,
+  RECORD_HEADER_BYTES,
+} from "./journal-format.ts";
+import { corruptJournal } from "./journal-judge.ts";
+import { bootAndWorker } from "./manifest.ts";
+import {
+  type Survey,
+  type SurveyedFile,
+  type SurveyOptions,
+  surveyJournals,
+  WholeFileReader,
+} from "./survey.ts";
+
+// limits:
+/** Ops handed over before recovery lets others have the thread. */
+export const RECOVERY_SLICE_OPS = 2_000;
+
+/** An op in place: reused, and its bytes are only valid, during the call. */
+export interface RecoveredOp {
+  vnodeId: number;
+  sequence: number;
+  bytes: Buffer;
+  start: number;
+  end: number;
+  /** Name of the file, and the offset of the frame in it. */
+  file: string;
+  frameOffset: number;
+}
+
+export interface RecoverOptions extends SurveyOptions {
+  /** Which vnodes to recover. */
+  readonly filter: (vnodeId: number) => boolean;
+  /**
+   * Takes one op. Unless `provenDurable`, it may lie in the page cache only: append it to the new
+   * journal and sync that before the vnode serves, acknowledges or offers anything.
+   */
+  onOp(op: RecoveredOp, provenDurable: boolean): void;
+  /** Ends a slice: lets the rest of the thread run. */
+  readonly pause?: () => Promise<void>;
+}
+
+export interface Recovery {
+  readonly survey: Survey;
+  /** Of each vnode that has ops in the journals: its last sequence. */
+  readonly lastSequences: ReadonlyMap<number, number>;
+  readonly ops: number;
+  /** Ops found a second time (written again by an earlier recovery), or older than the snapshot. */
+  readonly skippedOps: number;
+  readonly unprovenOps: number;
+}
+
+/** Surveys the folder, then replays it. */
+export async function recover(options: RecoverOptions): Promise<Recovery> {
+  return replay(await surveyJournals(options), options);
+}
+
+/** Replays what a survey accepted. */
+export async function replay(survey: Survey, options: RecoverOptions): Promise<Recovery> {
+  const run = new Replay(survey, options);
+  const cursors = cursorsOf(survey.files);
+  // A journal waits at a frame whose vnode has earlier ops in another journal.
+  for (;;) {
+    let progress = false;
+    for (const cursor of cursors) if (await run.advance(cursor)) progress = true;
+    const blocked = cursors.find((cursor) => cursor.index < cursor.files.length);
+    if (blocked === undefined) return run.result();
+    if (!progress) throw run.gapAt(blocked);
+  }
+}
+
+/** How far the files of one (boot, worker) are replayed. */
+interface Cursor {
+  readonly files: readonly SurveyedFile[];
+  index: number;
+  at: number;
+}
+
+function cursorsOf(files: readonly SurveyedFile[]): Cursor[] {
+  const groups = new Map<string, SurveyedFile[]>();
+  for (const file of files) {
+    if (file.accepted === 0) continue;
+    const key = bootAndWorker(file);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [file]);
+    else group.push(file);
+  }
+  return [...groups.values()].map((group) => ({ files: group, index: 0, at: FILE_HEADER_BYTES }));
+}
+
+class Replay {
+  readonly #survey: Survey;
+  readonly #options: RecoverOptions;
+  readonly #reader: WholeFileReader;
+  readonly #last = new Map<number, number>();
+  readonly #frame: FrameHeader = emptyFrameHeader();
+  readonly #op: RecoveredOp;
+  #ops = 0;
+  #skipped = 0;
+  #unproven = 0;
+  #slice = 0;
+  /** The first op that could not be handed over: its vnode misses earlier ones. */
+  #gap = "";
+  // Of the frame in hand, by segment: next sequence in it, last one handed over, proven through.
+  #next = new Float64Array(64);
+  #done = new Float64Array(64);
+  #proven = new Float64Array(64);
+
+  constructor(survey: Survey, options: RecoverOptions) {
+    this.#survey = survey;
+    this.#options = options;
+    this.#reader = new WholeFileReader(options.fs);
+    const bytes = this.#reader.bytes;
+    this.#op = { vnodeId: 0, sequence: 0, bytes, start: 0, end: 0, file: "", frameOffset: 0 };
+  }
+
+  result(): Recovery {
+    return {
+      survey: this.#survey,
+      lastSequences: this.#last,
+      ops: this.#ops,
+      skippedOps: this.#skipped,
+      unprovenOps: this.#unproven,
+    };
+  }
+
+  gapAt(cursor: Cursor): Error {
+    const file = cursor.files[cursor.index] as SurveyedFile;
+    return corruptJournal({ path: this.#path(file), offset: cursor.at }, this.#gap);
+  }
+
+  /** Replays the journal as far as it goes; true if any frame was finished. */
+  async advance(cursor: Cursor): Promise<boolean> {
+    let progress = false;
+    for (; cursor.index < cursor.files.length; cursor.index++, cursor.at = FILE_HEADER_BYTES) {
+      const file = cursor.files[cursor.index] as SurveyedFile;
+      const length = await this.#reader.read(this.#path(file), file.accepted);
+      const header = this.#headerOf(file, length);
+      while (cursor.at < file.accepted) {
+        if (!this.#replayFrame(file, header, cursor.at, length)) return progress;
+        cursor.at += this.#frame.length;
+        progress = true;
+        if (this.#slice >= RECOVERY_SLICE_OPS) {
+          this.#slice = 0;
+          await this.#options.pause?.();
+        }
+      }
+    }
+    return progress;
+  }
+
+  #path(file: SurveyedFile): string {
+    return `${this.#options.folder}/${file.name}`;
+  }
+
+  #headerOf(file: SurveyedFile, length: number): FileHeader {
+    const reading = decodeFileHeader(this.#reader.bytes, length, file);
+    if (reading.kind === "valid") return reading.header;
+    throw corruptJournal({ path: this.#path(file), offset: 0 }, "it changed while it was read");
+  }
+
+  /** Hands over a frame's ops; false if one of them has to wait for ops of another journal. */
+  #replayFrame(file: SurveyedFile, header: FileHeader, at: number, end: number): boolean {
+    const bytes = this.#reader.bytes;
+    const frame = this.#frame;
+    const valid =
+      decodeFrameHeader(bytes, at, end, header, frame) && frameIsWhole(bytes, at, end, frame);
+    if (!valid) {
+      throw corruptJournal({ path: this.#path(file), offset: at }, "it changed while it was read");
+    }
+    this.#openFrame(bytes, at);
+    const op = this.#op;
+    op.bytes = bytes;
+    op.file = file.name;
+    op.frameOffset = at;
+    let ready = true;
+    const opsEnd = at + frame.directoryOffset;
+    let record = at + FRAME_HEADER_BYTES;
+    for (let i = 0; i < frame.opCount; i++) {
+      const length = readU32(bytes, record);
+      const segment = readU32(bytes, record + 8);
+      op.start = record + RECORD_HEADER_BYTES;
+      op.end = op.start + length;
+      const sum = readU32(bytes, record + 4);
+      const fits = op.end <= opsEnd && segment < frame.directoryCount;
+      if (!fits || opChecksum(bytes, op.start, op.end) !== sum) {
+        throw corruptJournal({ path: this.#path(file), offset: record }, "an op in it is damaged");
+      }
+      if (!this.#offer(segment, at)) ready = false;
+      record = op.end;
+    }
+    this.#closeFrame(bytes, at);
+    return ready;
+  }
+
+  #openFrame(bytes: Buffer, at: number): void {
+    const { directoryCount, directoryOffset } = this.#frame;
+    if (directoryCount > this.#next.length) {
+      this.#next = new Float64Array(directoryCount * 2);
+      this.#done = new Float64Array(directoryCount * 2);
+      this.#proven = new Float64Array(directoryCount * 2);
+    }
+    for (let i = 0; i < directoryCount; i++) {
+      const entry = at + directoryOffset + i * ENTRY_BYTES;
+      const vnode = readU32(bytes, entry);
+      this.#next[i] = readU64(bytes, entry + 8);
+      this.#done[i] = this.#options.filter(vnode) ? this.#lastOf(vnode) : -1;
+      this.#proven[i] = this.#survey.proven.get(vnode) ?? 0;
+    }
+  }
+
+  #closeFrame(bytes: Buffer, at: number): void {
+    const { directoryCount, directoryOffset } = this.#frame;
+    for (let i = 0; i < directoryCount; i++) {
+      const done = this.#done[i] as number;
+      if (done >= 0) this.#last.set(readU32(bytes, at + directoryOffset + i * ENTRY_BYTES), done);
+    }
+  }
+
+  #lastOf(vnode: number): number {
+    const known = this.#last.get(vnode);
+    if (known !== undefined) return known;
+    const listed = this.#options.manifests.vnodes.get(vnode);
+    return listed?.snapshot === undefined ? 0 : listed.sequence;
+  }
+
+  /** Takes the op in `#op` as the next of its segment; false if its vnode misses earlier ones. */
+  #offer(segment: number, frameAt: number): boolean {
+    const op = this.#op;
+    const sequence = this.#next[segment] as number;
+    const done = this.#done[segment] as number;
+    this.#next[segment] = sequence + 1;
+    if (done < 0) return true;
+    if (sequence <= done) {
+      this.#skipped++;
+      return true;
+    }
+    const entry = frameAt + this.#frame.directoryOffset + segment * ENTRY_BYTES;
+    op.vnodeId = readU32(op.bytes, entry);
+    if (sequence > done + 1) {
+      this.#gap = `vnode ${op.vnodeId} has op ${sequence} here, but op ${done + 1} nowhere`;
+      return false;
+    }
+    op.sequence = sequence;
+    const proven = sequence <= (this.#proven[segment] as number);
+    this.#done[segment] = sequence;
+    this.#ops++;
+    this.#slice++;
+    if (!proven) this.#unproven++;
+    this.#options.onOp(op, proven);
+    return true;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * A file of zeros that holds disk space back for cleaning: when the disk is full it is given up,
+ * so that snapshots can be written and old journal files removed.
+ *
+ * Invariant: while the reserve is not whole, no journal takes new space (JournalSpace restores it
+ * first), so cleaning always has it before writers do.
+ */
+import { type FileSystem, synced } from "./files.ts";
+
+// limits:
+/** Enough for the snapshots that free the oldest journal file. */
+export const RESERVE_BYTES = 16 * 1024 * 1024;
+
+const PIECE_BYTES = 1024 * 1024;
+
+export class Reserve {
+  readonly #fs: FileSystem;
+  readonly #folder: string;
+  readonly #path: string;
+  readonly #bytes: number;
+  #held = false;
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(fs: FileSystem, folder: string, name: string, bytes = RESERVE_BYTES) {
+    this.#fs = fs;
+    this.#folder = folder;
+    this.#path = `${folder}/${name}`;
+    this.#bytes = bytes;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  /** Takes the space (again); rejects with the disk's error when there is none. */
+  restore(): Promise<void> {
+    return this.#inTurn(() => (this.#held ? Promise.resolve() : this.#take()));
+  }
+
+  /** Gives the space to cleaning. */
+  release(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#held = false;
+      await this.#fs.remove(this.#path);
+    });
+  }
+
+  #inTurn(run: () => Promise<void>): Promise<void> {
+    const turn = this.#working.then(run);
+    this.#working = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #take(): Promise<void> {
+    const file = await this.#fs.create(this.#path, "replace");
+    try {
+      const zeros = Buffer.alloc(Math.min(PIECE_BYTES, this.#bytes));
+      for (let at = 0; at < this.#bytes; at += zeros.length) {
+        await file.write(zeros, 0, Math.min(zeros.length, this.#bytes - at), at);
+      }
+      await synced(file);
+      await this.#fs.syncFolder(this.#folder);
+    } catch (error) {
+      await file.close();
+      await this.#fs.remove(this.#path);
+      throw error;
+    }
+    await file.close();
+    this.#held = true;
+  }
+}

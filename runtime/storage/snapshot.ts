@@ -1,0 +1,266 @@
+/**
+ * Container for one vnode's state at one sequence: checked chunks of bytes that only the vnode
+ * understands. Format: docs/formats/snapshot.md.
+ *
+ * Invariant: a file with a snapshot's name is whole (temporary name, sync, rename, folder sync),
+ * so anything wrong in it is damage: CORRUPT with file and offset, and nothing of it is used.
+ */
+import { assert } from "../base/assert.ts";
+import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base/bytes.ts";
+import { CoterieError } from "../base/errors.ts";
+import { checksum } from "../base/hash.ts";
+import { diskError, type File, type FileSystem, synced, TEMPORARY_SUFFIX } from "./files.ts";
+
+export const SNAPSHOT_FORMAT = 1;
+// limits:
+/** Largest chunk: one read, one check, one turn of a restore. */
+export const SNAPSHOT_CHUNK_BYTES_MAX = 1024 * 1024;
+
+const HEADER_BYTES = 64;
+const CHUNK_HEADER_BYTES = 16;
+const FOOTER_BYTES = 32;
+const FILE_MAGIC = 0x53544f43; // "COTS"
+const CHUNK_MAGIC = 0x43544f43; // "COTC"
+const FOOTER_MAGIC = 0x45544f43; // "COTE"
+
+export interface SnapshotInfo {
+  readonly vnodeId: number;
+  /** Sequence of the last op that it contains. */
+  readonly sequence: number;
+  /** Wall time of the cut, ms since 1970. */
+  readonly createdMs: number;
+}
+
+/** File name of a vnode's snapshot at a sequence. */
+export function snapshotName({ vnodeId, sequence }: { vnodeId: number; sequence: number }): string {
+  return `snapshot-${String(vnodeId).padStart(10, "0")}-${String(sequence).padStart(16, "0")}.snap`;
+}
+
+/** Of these file names, the snapshots that a newer one, named in a manifest, has replaced. */
+export function staleSnapshots(
+  names: readonly string[],
+  vnodes: ReadonlyMap<number, { readonly snapshot?: string; readonly sequence: number }>,
+): string[] {
+  return names.filter((name) => {
+    const match = /^snapshot-(\d{10})-(\d{16})\.snap$/.exec(name);
+    const listed = match === null ? undefined : vnodes.get(Number(match[1]));
+    return listed?.snapshot !== undefined && Number(match?.[2]) < listed.sequence;
+  });
+}
+
+/** Writes one snapshot; nobody sees it before `finish` has returned. */
+export class SnapshotWriter {
+  readonly name: string;
+  readonly #fs: FileSystem;
+  readonly #folder: string;
+  readonly #file: File;
+  readonly #chunkHeader = Buffer.alloc(CHUNK_HEADER_BYTES);
+  #position = HEADER_BYTES;
+  #chunks = 0;
+  #payloadBytes = 0;
+  /** Runs over the chunk headers, which hold the payloads' checksums. */
+  #total = 0;
+
+  private constructor(fs: FileSystem, folder: string, name: string, file: File) {
+    this.#fs = fs;
+    this.#folder = folder;
+    this.name = name;
+    this.#file = file;
+  }
+
+  static async create(fs: FileSystem, folder: string, info: SnapshotInfo): Promise<SnapshotWriter> {
+    const name = snapshotName(info);
+    const path = `${folder}/${name}${TEMPORARY_SUFFIX}`;
+    let writer: SnapshotWriter | undefined;
+    try {
+      writer = new SnapshotWriter(fs, folder, name, await fs.create(path, "replace"));
+      await writer.#writeHeader(info);
+      return writer;
+    } catch (error) {
+      await writer?.abort();
+      throw diskError(error, "write the snapshot", path);
+    }
+  }
+
+  get bytes(): number {
+    return this.#position;
+  }
+
+  /** Appends source[start, end), at most SNAPSHOT_CHUNK_BYTES_MAX; keep it still until it returns. */
+  async chunk(source: Buffer, start: number, end: number): Promise<void> {
+    const length = end - start;
+    assert(length > 0 && length <= SNAPSHOT_CHUNK_BYTES_MAX, "a chunk has 1 byte to 1 MB");
+    const header = this.#chunkHeader;
+    writeU32(header, 0, CHUNK_MAGIC);
+    writeU32(header, 4, this.#chunks);
+    writeU32(header, 8, length);
+    writeU32(header, 12, checksum(source.subarray(start, end)));
+    this.#total = checksum(header, this.#total);
+    await this.#write(header, 0, CHUNK_HEADER_BYTES);
+    await this.#write(source, start, length);
+    this.#chunks++;
+    this.#payloadBytes += length;
+  }
+
+  /** Makes it durable under its name. The manifest may name it from now on. */
+  async finish(): Promise<{ readonly name: string; readonly bytes: number }> {
+    const footer = Buffer.alloc(FOOTER_BYTES);
+    writeU32(footer, 0, FOOTER_MAGIC);
+    writeU32(footer, 4, this.#chunks);
+    writeU64(footer, 8, this.#payloadBytes);
+    writeU32(footer, 16, this.#total);
+    writeU32(footer, FOOTER_BYTES - 4, checksum(footer.subarray(0, FOOTER_BYTES - 4)));
+    await this.#write(footer, 0, FOOTER_BYTES);
+    try {
+      await synced(this.#file);
+      await this.#file.close();
+      await this.#fs.rename(this.#file.path, `${this.#folder}/${this.name}`);
+      await this.#fs.syncFolder(this.#folder);
+    } catch (error) {
+      await this.abort();
+      throw diskError(error, "finish the snapshot", this.#file.path);
+    }
+    return { name: this.name, bytes: this.#position };
+  }
+
+  /** Gives it up: removes what was written. */
+  async abort(): Promise<void> {
+    try {
+      await this.#file.close();
+      await this.#fs.remove(this.#file.path);
+    } catch {
+      // A start removes what is left under a temporary name.
+    }
+  }
+
+  async #writeHeader(info: SnapshotInfo): Promise<void> {
+    const header = Buffer.alloc(HEADER_BYTES);
+    writeU32(header, 0, FILE_MAGIC);
+    writeU16(header, 4, SNAPSHOT_FORMAT);
+    writeU32(header, 8, info.vnodeId);
+    writeU64(header, 16, info.sequence);
+    writeU64(header, 24, info.createdMs);
+    writeU32(header, HEADER_BYTES - 4, checksum(header.subarray(0, HEADER_BYTES - 4)));
+    this.#total = checksum(header);
+    await this.#file.write(header, 0, HEADER_BYTES, 0);
+  }
+
+  async #write(source: Buffer, start: number, length: number): Promise<void> {
+    try {
+      await this.#file.write(source, start, length, this.#position);
+    } catch (error) {
+      await this.abort();
+      throw diskError(error, "write the snapshot", this.#file.path);
+    }
+    this.#position += length;
+  }
+}
+
+/**
+ * Reads a snapshot, handing each checked chunk to `visit` (the bytes are its own only during the
+ * call), and returns what the header says. The state is good only if this returns.
+ */
+export async function readSnapshot(
+  fs: FileSystem,
+  path: string,
+  visit: (bytes: Buffer, start: number, end: number) => void | Promise<void>,
+): Promise<SnapshotInfo> {
+  let file: File;
+  try {
+    file = await fs.open(path, "read");
+  } catch (error) {
+    throw corrupt(path, 0, "it cannot be opened", error);
+  }
+  try {
+    return await readChunks(file, visit);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readChunks(
+  file: File,
+  visit: (bytes: Buffer, start: number, end: number) => void | Promise<void>,
+): Promise<SnapshotInfo> {
+  const fileBytes = await file.size();
+  const buffer = Buffer.allocUnsafeSlow(
+    Math.min(fileBytes, SNAPSHOT_CHUNK_BYTES_MAX) + CHUNK_HEADER_BYTES + FOOTER_BYTES,
+  );
+  const info = await readHeader(file, buffer);
+  let total = checksum(buffer.subarray(0, HEADER_BYTES));
+  let position = HEADER_BYTES;
+  let chunks = 0;
+  let payloadBytes = 0;
+  // Each read brings a payload and the header that follows it.
+  let have = await read(file, buffer, FOOTER_BYTES, position);
+  while (have >= CHUNK_HEADER_BYTES && readU32(buffer, 0) === CHUNK_MAGIC) {
+    const length = readU32(buffer, 8);
+    const expected = readU32(buffer, 12);
+    const fits = length > 0 && length <= SNAPSHOT_CHUNK_BYTES_MAX;
+    if (!fits || readU32(buffer, 4) !== chunks) {
+      throw corrupt(file.path, position, "a chunk's header is damaged");
+    }
+    total = checksum(buffer.subarray(0, CHUNK_HEADER_BYTES), total);
+    const start = position + CHUNK_HEADER_BYTES;
+    have = (await read(file, buffer, length + FOOTER_BYTES, start)) - length;
+    if (have < 0 || checksum(buffer.subarray(0, length)) !== expected) {
+      throw corrupt(file.path, start, "a chunk's checksum does not match");
+    }
+    await visit(buffer, 0, length);
+    buffer.copy(buffer, 0, length, length + have);
+    position = start + length;
+    payloadBytes += length;
+    chunks++;
+  }
+  const whole =
+    have === FOOTER_BYTES &&
+    position + FOOTER_BYTES === fileBytes &&
+    readU32(buffer, 0) === FOOTER_MAGIC &&
+    readU32(buffer, FOOTER_BYTES - 4) === checksum(buffer.subarray(0, FOOTER_BYTES - 4)) &&
+    readU32(buffer, 4) === chunks &&
+    readU64(buffer, 8) === payloadBytes &&
+    readU32(buffer, 16) === total;
+  if (!whole) throw corrupt(file.path, position, "its end is damaged or missing");
+  return info;
+}
+
+async function readHeader(file: File, buffer: Buffer): Promise<SnapshotInfo> {
+  const have = await read(file, buffer, HEADER_BYTES, 0);
+  if (have < HEADER_BYTES || readU32(buffer, 0) !== FILE_MAGIC) {
+    throw corrupt(file.path, 0, "it is not a snapshot");
+  }
+  const format = readU16(buffer, 4);
+  if (format !== SNAPSHOT_FORMAT) {
+    throw new CoterieError(
+      "FORMAT_UNKNOWN",
+      `${file.path} has format ${format}, this version reads ${SNAPSHOT_FORMAT}: ` +
+        "start the version that wrote it, or a newer one",
+      { detail: { path: file.path, format } },
+    );
+  }
+  if (readU32(buffer, HEADER_BYTES - 4) !== checksum(buffer.subarray(0, HEADER_BYTES - 4))) {
+    throw corrupt(file.path, 0, "its header is damaged");
+  }
+  return {
+    vnodeId: readU32(buffer, 8),
+    sequence: readU64(buffer, 16),
+    createdMs: readU64(buffer, 24),
+  };
+}
+
+async function read(file: File, buffer: Buffer, length: number, at: number): Promise<number> {
+  try {
+    return await file.read(buffer, 0, length, at);
+  } catch (error) {
+    throw corrupt(file.path, at, "the disk does not give its bytes", error);
+  }
+}
+
+function corrupt(path: string, offset: number, what: string, cause?: unknown): CoterieError {
+  return new CoterieError(
+    "CORRUPT",
+    `the snapshot ${path} is damaged at offset ${offset}: ${what}. It is not used; ` +
+      "restore the file from a backup",
+    { detail: { path, offset }, cause },
+  );
+}

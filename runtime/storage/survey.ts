@@ -1,0 +1,228 @@
+/**
+ * Reads every journal file of a data folder and judges how far each counts, before any op of them
+ * is used: damage is found here, and then nothing starts.
+ *
+ * Invariant: surveys of the same bytes and manifests agree, so workers may each make their own. A
+ * file never counts for more than a manifest of an earlier recovery says.
+ */
+import { CoterieError } from "../base/errors.ts";
+import type { ClosedFile } from "./file-space.ts";
+import { diskError, type FileSystem } from "./files.ts";
+import {
+  decodeFileHeader,
+  decodeFrameHeader,
+  emptyFrameHeader,
+  FILE_HEADER_BYTES,
+  type FileHeader,
+  type JournalFileName,
+  parseJournalFileName,
+  SECTOR_BYTES,
+} from "./journal-format.ts";
+import { corruptJournal, JournalJudge } from "./journal-judge.ts";
+import { bootAndWorker, type ManifestFile, type Manifests } from "./manifest.ts";
+
+export interface SurveyOptions {
+  readonly fs: FileSystem;
+  readonly folder: string;
+  /** 16 hex digits: a file of another node is refused. */
+  readonly nodeId: string;
+  readonly manifests: Manifests;
+  /** Which journals to read: default all. A restart beside running journals leaves those out. */
+  readonly include?: (file: JournalFileName) => boolean;
+  /** Of files by name, how far they may be read: `Journal.trusted()` or `readable()`. */
+  readonly limits?: ReadonlyMap<string, number>;
+}
+
+export interface SurveyedFile extends JournalFileName, ClosedFile {
+  readonly firstCommit: number;
+  /** Bytes that count, header included; 0: nothing does. */
+  readonly accepted: number;
+  readonly droppedBytes: number;
+  /**
+   * whole: all frames found count; torn: the last is torn, dropped with what follows it;
+   * after-torn: all of it follows a torn frame in an earlier file; unused: it never held a frame.
+   */
+  readonly reason: "whole" | "torn" | "after-torn" | "unused";
+}
+
+export interface Survey {
+  /** Oldest first. */
+  readonly files: readonly SurveyedFile[];
+  /** Of each vnode, the largest sequence that is proven to be durable in some file. */
+  readonly proven: ReadonlyMap<number, number>;
+  /** Files that no manifest needs: a crash came between the manifest and their removal. */
+  readonly leftovers: readonly string[];
+}
+
+/** What a manifest says of surveyed files, so that no later start reads more of them. */
+export function manifestFiles(survey: Survey): ManifestFile[] {
+  return survey.files.map(({ name, firstCommit, accepted }) => ({ name, firstCommit, accepted }));
+}
+
+/** Judges all journals. Throws CORRUPT, FORMAT_UNKNOWN, DATA_FOLDER_FOREIGN or DISK_FAILED. */
+export async function surveyJournals(options: SurveyOptions): Promise<Survey> {
+  const { manifests, fs, folder } = options;
+  const include = options.include ?? (() => true);
+  const present = await fs.list(folder);
+  checkListed(options, new Set(present), include);
+  const files: SurveyedFile[] = [];
+  const leftovers: string[] = [];
+  const proven = new Map<number, number>();
+  const judges = new Map<string, JournalJudge>();
+  const floors = lowestListed(manifests);
+  const reader = new WholeFileReader(fs);
+  for (const name of present) {
+    const parsed = parseJournalFileName(name);
+    if (parsed === undefined || !include(parsed)) continue;
+    if (isLeftover(name, parsed, manifests, floors)) {
+      leftovers.push(name);
+      continue;
+    }
+    files.push(await surveyFile({ options, name, parsed, reader, judges, proven }));
+  }
+  return { files, proven, leftovers };
+}
+
+interface FileJob {
+  readonly options: SurveyOptions;
+  readonly name: string;
+  readonly parsed: JournalFileName;
+  readonly reader: WholeFileReader;
+  /** By journal id. */
+  readonly judges: Map<string, JournalJudge>;
+  readonly proven: Map<number, number>;
+}
+
+async function surveyFile(job: FileJob): Promise<SurveyedFile> {
+  const { options, name, parsed, reader, judges } = job;
+  const path = `${options.folder}/${name}`;
+  const listed = options.manifests.files.get(name);
+  const limit = Math.min(
+    listed?.accepted ?? Number.POSITIVE_INFINITY,
+    options.limits?.get(name) ?? Number.POSITIVE_INFINITY,
+  );
+  if (limit === 0) return unusedFile(job, "after-torn");
+  const length = await reader.read(path, limit);
+  const bytes = reader.bytes;
+  const reading = decodeFileHeader(bytes, length, parsed);
+  switch (reading.kind) {
+    case "unknown-format":
+      throw new CoterieError(
+        "FORMAT_UNKNOWN",
+        `${path} has journal format ${reading.format}, which this version does not know: start ` +
+          "the version that wrote it, or a newer one",
+        { detail: { path, format: reading.format } },
+      );
+    case "none":
+      checkUnused(bytes, length, parsed, path);
+      return unusedFile(job, "unused");
+    case "valid":
+      checkOwner(reading.header, options.nodeId, path);
+      break;
+  }
+  const { header } = reading;
+  let judge = judges.get(header.journalId);
+  if (judge === undefined) {
+    judge = new JournalJudge(Math.max(1, listed?.firstCommit ?? 1), job.proven);
+    judges.set(header.journalId, judge);
+  }
+  return { name, ...parsed, ...judge.judge(bytes, length, header, path) };
+}
+
+function unusedFile({ name, parsed }: FileJob, reason: "unused" | "after-torn"): SurveyedFile {
+  return {
+    name,
+    ...parsed,
+    firstCommit: 0,
+    accepted: 0,
+    droppedBytes: 0,
+    reason,
+    vnodes: new Uint32Array(0),
+    sequences: new Float64Array(0),
+  };
+}
+
+/** A file without its header was never used: the header is durable before the first frame. */
+function checkUnused(bytes: Buffer, length: number, file: JournalFileName, path: string): void {
+  const frame = emptyFrameHeader();
+  for (let at = FILE_HEADER_BYTES; at < length; at += SECTOR_BYTES) {
+    if (decodeFrameHeader(bytes, at, length, file, frame)) {
+      throw corruptJournal({ path, offset: 0 }, "its header is not there, but frames are");
+    }
+  }
+}
+
+function checkOwner(header: FileHeader, nodeId: string, path: string): void {
+  if (header.nodeId === nodeId) return;
+  throw new CoterieError(
+    "DATA_FOLDER_FOREIGN",
+    `${path} belongs to node ${header.nodeId}, this folder to ${nodeId}: move the foreign file away`,
+    { detail: { path, nodeId: header.nodeId } },
+  );
+}
+
+function checkListed(
+  { folder, manifests }: SurveyOptions,
+  present: ReadonlySet<string>,
+  include: (file: JournalFileName) => boolean,
+): void {
+  for (const { name, accepted } of manifests.files.values()) {
+    const parsed = parseJournalFileName(name);
+    if (present.has(name) || accepted === 0 || parsed === undefined || !include(parsed)) continue;
+    throw corruptJournal({ path: `${folder}/${name}`, offset: 0 }, "the file is missing");
+  }
+}
+
+/** Of each (boot, worker), the oldest file number that a manifest lists. */
+function lowestListed(manifests: Manifests): Map<string, number> {
+  const floors = new Map<string, number>();
+  for (const name of manifests.files.keys()) {
+    const parsed = parseJournalFileName(name);
+    if (parsed === undefined) continue;
+    const key = bootAndWorker(parsed);
+    floors.set(key, Math.min(parsed.number, floors.get(key) ?? parsed.number));
+  }
+  return floors;
+}
+
+/**
+ * A manifest lists all files of earlier boots that are needed, and of its own journal all from the
+ * oldest needed one on: what is older and not listed was about to be removed.
+ */
+function isLeftover(
+  name: string,
+  file: JournalFileName,
+  manifests: Manifests,
+  floors: ReadonlyMap<string, number>,
+): boolean {
+  if (manifests.files.has(name)) return false;
+  if (file.boot < manifests.boot) return true;
+  const key = bootAndWorker(file);
+  return manifests.writers.has(key) && file.number < (floors.get(key) ?? 0);
+}
+
+/** Reads whole files, one at a time, into one buffer. */
+export class WholeFileReader {
+  bytes: Buffer = Buffer.alloc(0);
+  readonly #fs: FileSystem;
+
+  constructor(fs: FileSystem) {
+    this.#fs = fs;
+  }
+
+  /** Reads at most `bytesMax` bytes of the file into `bytes`; returns how many. */
+  async read(path: string, bytesMax: number): Promise<number> {
+    try {
+      const file = await this.#fs.open(path, "read");
+      try {
+        const length = Math.min(await file.size(), bytesMax);
+        if (length > this.bytes.length) this.bytes = Buffer.allocUnsafeSlow(length);
+        return await file.read(this.bytes, 0, length, 0);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw diskError(error, "read", path);
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Commands against real vnodes in this process, without sockets, threads and files: for tests of
+ * commands. The log keeps every op, so that a test can replay them.
+ */
+import assert from "node:assert/strict";
+import type { Command } from "../../actors/command.ts";
+import { CommandTable, keyIndexes } from "../../actors/command-table.ts";
+import type { Client } from "../../actors/gateway/client.ts";
+import { wrongArguments } from "../../actors/vnode/commands/errors.ts";
+import { Executor } from "../../actors/vnode/executor.ts";
+import { Vnode, vnodeId } from "../../actors/vnode/vnode.ts";
+import { ManualClock } from "../../runtime/base/clock.ts";
+import { seeded } from "../../runtime/base/prng.ts";
+import { HybridClock } from "../../runtime/causality/hlc.ts";
+import { OpWriters } from "../../runtime/causality/op.ts";
+import { PARSED, RespReader } from "../../runtime/codec/resp-reader.ts";
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import { SlabPool } from "../../runtime/table/slab-pool.ts";
+import { encodeCommand, type Plain, plain, type Reply, ReplyReader } from "./resp.ts";
+
+const PARTITIONS = 16;
+const table = new CommandTable();
+/** For session commands that only reply: HELP, and a container without its subcommand. */
+const NO_CLIENT = Object.create(null) as Client;
+
+export class TestPartitions {
+  readonly clock = new ManualClock();
+  readonly ops: { vnode: number; op: Buffer }[] = [];
+  readonly executor: Executor;
+  readonly vnodes = new Map<number, Vnode>();
+  /** The vnode with this id, made if there is none. */
+  readonly vnodeOf: (id: number) => Vnode;
+  protocol: 2 | 3 = 2;
+
+  constructor(seed = 1) {
+    const random = seeded(seed);
+    const pool = new SlabPool({ slabBytes: 4 * 1024 * 1024 });
+    const clock = new HybridClock(this.clock);
+    const writers = new OpWriters();
+    const log = {
+      append: (vnode: number, _sequence: number, op: Buffer, start: number, end: number) => {
+        this.ops.push({ vnode, op: Buffer.from(op.subarray(start, end)) });
+      },
+    };
+    this.vnodeOf = (id) => {
+      const known = this.vnodes.get(id);
+      if (known !== undefined) return known;
+      const origin = { high: random.u32(), low: random.u32() };
+      const shared = { pool, hashSeed: 7, clock, writers, log, random, unsynced: null };
+      const made = new Vnode({ id, origin, ...shared });
+      this.vnodes.set(id, made);
+      return made;
+    };
+    const vnode = (keyspace: number, partition: number) =>
+      this.vnodeOf(vnodeId(keyspace, partition));
+    this.executor = new Executor({ vnode }, [PARTITIONS, PARTITIONS]);
+  }
+
+  /** Runs one command and answers its decoded reply. Throws for commands of unknown name. */
+  run(...args: (string | Buffer)[]): Reply {
+    const reader = new RespReader();
+    const bytes = encodeCommand(args);
+    if (reader.parse(bytes, 0, bytes.length) !== PARSED) throw new Error(reader.error);
+    const { request } = reader;
+    const entry = table.find(request);
+    if (entry === undefined) throw new Error(`no command ${String(args[0])}`);
+    const { command } = entry;
+    const reply = new RespWriter({ bytesMax: 1 << 30 });
+    reply.protocol = this.protocol;
+    if (entry.accepts(request.count)) this.#execute(command, reader, reply);
+    else reply.error(wrongArguments(command.name));
+    const replies = new ReplyReader();
+    replies.push(reply.take());
+    const decoded = replies.next();
+    if (decoded === undefined) throw new Error("a command replies once");
+    return decoded;
+  }
+
+  #execute(command: Command, reader: RespReader, reply: RespWriter): void {
+    const { request } = reader;
+    this.executor.nowMs = this.clock.now();
+    if (command.scope === "keys") {
+      this.executor.runOnKeys(command, 0, request, reply);
+    } else if (command.scope === "key") {
+      const [i] = keyIndexes(command, request);
+      if (i === undefined) throw new Error("a key command names its key");
+      const start = request.starts[i] as number;
+      const end = request.ends[i] as number;
+      const partition = this.executor.partitionOf(0, request.bytes, start, end);
+      this.executor.runOnKey(command, 0, partition, request, reply);
+    } else if (command.scope === "session") {
+      command.execute(NO_CLIENT, request, reply);
+    } else throw new Error("other commands need a worker");
+  }
+
+  /** The reply as natural values (see `plain`). */
+  read(...args: (string | Buffer)[]): Plain {
+    return plain(this.run(...args));
+  }
+
+  /** Fresh partitions with the same time, to which every op of these was replayed from the log. */
+  replayed(): TestPartitions {
+    const other = new TestPartitions(0x5eed);
+    other.clock.advance(this.clock.now() - other.clock.now());
+    other.protocol = this.protocol;
+    for (const { vnode, op } of this.ops) {
+      const { partition } = other.vnodeOf(vnode);
+      partition.replay(op, 0, op.length);
+    }
+    return other;
+  }
+
+  /** Fails unless each of these commands replies the same before and after a replay of the log. */
+  assertReplays(...reads: (readonly (string | Buffer)[])[]): void {
+    const other = this.replayed();
+    for (const args of reads) {
+      assert.deepEqual(other.run(...args), this.run(...args), `replayed ${args.join(" ")}`);
+    }
+  }
+}

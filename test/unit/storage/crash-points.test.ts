@@ -1,0 +1,98 @@
+/**
+ * Crashes at every write and sync boundary: whatever was promised is found again, nothing is
+ * invented, and what a crash leaves is never taken for damage.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { below, seeded } from "../../../runtime/base/prng.ts";
+import { systemCode } from "../../../runtime/storage/files.ts";
+import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { FOLDER, Ledger, load, newDisk, TinyNode, turns } from "./support.ts";
+
+const SEEDS = Number(process.env.SEEDS ?? 4);
+const STEPS = 14;
+
+/** Errors that a failing disk gives; anything else is a bug. */
+function fromDisk(error: unknown): boolean {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return systemCode(cause) !== undefined || /journal failed|is open at a time/.test(String(cause));
+}
+
+interface Life {
+  readonly disk: MemoryDisk;
+  readonly ledger: Ledger;
+  readonly boot: number;
+  readonly seed: number;
+  /** Operation, counted from this start, at which the power fails. */
+  readonly crashAfter: number;
+}
+
+/** One start, some load, and its end; returns the operations that it took. */
+async function live({ disk, ledger, boot, seed, crashAfter }: Life): Promise<number> {
+  const before = disk.operations;
+  disk.crashAt = before + crashAfter;
+  const random = seeded(seed);
+  try {
+    const node = await TinyNode.start({ fs: disk.mount(), boot, random, ledger });
+    await load(node, random, STEPS);
+    if (!node.failed) await node.journal.close();
+  } catch (error) {
+    if (!disk.off || !fromDisk(error)) throw error;
+  }
+  await turns(20);
+  return disk.operations - before;
+}
+
+async function crashOnce(seed: number, crashAfter: number, power: boolean): Promise<number> {
+  const disk = await newDisk(seed * 1000 + crashAfter);
+  const ledger = new Ledger();
+  const taken = await live({ disk, ledger, boot: 1, seed, crashAfter });
+  if (power) disk.crash();
+  else disk.kill();
+  // Crashes of the next start, in recovery above all; then one that lives.
+  const random = seeded(seed + crashAfter);
+  await live({ disk, ledger, boot: 2, seed: seed + 1, crashAfter: below(random, 40) });
+  if (below(random, 2) === 0) disk.crash();
+  else disk.kill();
+  await live({ disk, ledger, boot: 3, seed: seed + 2, crashAfter: Number.POSITIVE_INFINITY });
+  return taken;
+}
+
+test("what was promised survives a power failure at every operation", async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const total = await crashOnce(seed, Number.POSITIVE_INFINITY, true);
+    for (let k = 0; k < total; k++) {
+      await crashOnce(seed, k, true).catch((error: unknown) => {
+        throw new Error(`seed ${seed}, operation ${k}`, { cause: error });
+      });
+    }
+  }
+});
+
+test("what was promised survives a kill at every operation", async () => {
+  for (let seed = 101; seed <= 100 + SEEDS; seed++) {
+    const total = await crashOnce(seed, Number.POSITIVE_INFINITY, false);
+    for (let k = 0; k < total; k++) {
+      await crashOnce(seed, k, false).catch((error: unknown) => {
+        throw new Error(`seed ${seed}, operation ${k}`, { cause: error });
+      });
+    }
+  }
+});
+
+test("starts that are killed again and again do not grow the log", async () => {
+  const disk = await newDisk(5);
+  const ledger = new Ledger();
+  await live({ disk, ledger, boot: 1, seed: 5, crashAfter: 60 });
+  disk.kill();
+  let bytes = 0;
+  for (let boot = 2; boot < 12; boot++) {
+    const random = seeded(boot);
+    const node = await TinyNode.start({ fs: disk.mount(), boot, random, ledger });
+    const written = node.journal.files().reduce((sum, file) => sum + file.bytes, 0);
+    if (boot === 3) bytes = written;
+    if (boot > 3) assert.equal(written, bytes, "a proven tail is not written again");
+    disk.kill();
+  }
+  assert.ok(disk.paths().every((path) => path.startsWith(FOLDER)));
+});
