@@ -3,8 +3,9 @@
  * flags as bits. A subcommand is found by its two words; a container whose second word names none
  * answers with the error that says so.
  */
-import { NameTable } from "../runtime/codec/request.ts";
+
 import type { Request } from "../runtime/codec/request.ts";
+import { NameTable } from "../runtime/codec/request.ts";
 import type { RespWriter } from "../runtime/codec/resp-writer.ts";
 import type { Command, ContainerCommand, LeafCommand } from "./command.ts";
 import { sessionCommand } from "./command.ts";

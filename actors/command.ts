@@ -49,8 +49,14 @@ export interface SessionCommand extends CommandFacts {
 /** On one partition that is not named by a key: a scan's cursor, a slot number. */
 export interface PartitionCommand extends CommandFacts {
   readonly scope: "partition";
-  /** The partition, or -1 after replying why there is none. */
-  route(worker: WorkerView, request: Request, reply: RespWriter, keyspace: number): number;
+  /** The partition, or -1 after a reply. `isDirect`: asked as one node of a cluster (a worker). */
+  route(
+    worker: WorkerView,
+    request: Request,
+    reply: RespWriter,
+    keyspace: number,
+    isDirect: boolean,
+  ): number;
   execute(
     worker: WorkerView,
     keyspace: number,
@@ -66,6 +72,8 @@ export interface PartitionCommand extends CommandFacts {
  */
 export interface NodeCommand extends CommandFacts {
   readonly scope: "node";
+  /** On a direct port it is about that port's worker alone, as about one node of a cluster. */
+  readonly isPerWorker?: boolean;
   /** Refuses a bad request by a reply, before anything is collected. True: go on. */
   check?(client: Client, request: Request, reply: RespWriter): boolean;
   /** `caller`: the id of the client on its own worker, 0 on the others. */

@@ -25,10 +25,11 @@ export interface RunningNode {
    */
   stop(): Promise<void>;
   /**
-   * Settles only if the node ends by itself (crash loop, failed disk): resolves with the reason,
-   * after everything was closed. Never settles when `stop` was called first; never rejects.
+   * Settles only if the node ends by itself, after everything was closed: with the reason (crash
+   * loop, failed disk), or with undefined after a clean stop that a client asked for (SHUTDOWN).
+   * Never settles when `stop` was called first; never rejects.
    */
-  readonly killed: Promise<CoterieError>;
+  readonly killed: Promise<CoterieError | undefined>;
 }
 
 /** Numbers of one recovery. */
@@ -47,6 +48,18 @@ export interface RecoverySummary {
  * (PORT_IN_USE, DATA_FOLDER_IN_USE, CORRUPT ...) having closed what it had opened and damaged nothing.
  */
 export type StartNode = (config: NodeConfig) => Promise<RunningNode>;
+
+/** Body of `GET /livez` on the admin port; what a second node reads to name the first. */
+export interface Liveness {
+  /** Version of Coterie: by this field a node is known. */
+  readonly coterie: string;
+  readonly node: string;
+  readonly cluster: string;
+  readonly pid: number;
+  readonly state: "starting" | "ready" | "stopping";
+  readonly dataFolder: string;
+  readonly ports: NodePorts;
+}
 
 /** Body of `GET /status` on the admin port; `coterie status` prints it. Additive changes only. */
 export interface NodeStatus {
@@ -79,4 +92,6 @@ export interface WorkerStatus {
   readonly clients: number;
   readonly memoryBytes: number;
   readonly restarts: number;
+  /** What is wrong with it: why it is down, or that it did not answer in time. */
+  readonly problem?: string;
 }

@@ -1,57 +1,77 @@
 /**
- * A node put together, on the main thread: data folder, ports, workers, admin. The composition
+ * A node put together, on the main thread: admin port, data folder, ports, workers. The composition
  * root: what starts and stops a node, in which order.
  *
- * Invariant: whatever was opened is closed again, also when a later step fails.
+ *   admin port ─▶ data folder ─▶ ports free? ─▶ workers recover, listen ─▶ ports.json ─▶ ready
+ *
+ * Invariant: whatever was opened is closed again, also when a later step fails; the admin port
+ * answers from the first moment to the last.
  */
-import { createServer, type Server } from "node:net";
-import { systemClock, systemTimers } from "../runtime/base/clock.ts";
+import { systemClock } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
 import { systemRandom } from "../runtime/base/prng.ts";
-import { unpack } from "../runtime/codec/pack.ts";
 import type { NodeConfig, NodePorts } from "../runtime/config.ts";
 import { type DataFolder, openDataFolder } from "../runtime/storage/data-folder.ts";
-import { systemFiles } from "../runtime/storage/files.ts";
+import { replaceFile, systemFiles } from "../runtime/storage/files.ts";
 import { systemFolderLock } from "../runtime/storage/folder-lock.ts";
-import { WorkerHost } from "../runtime/thread/worker-host.ts";
-import { MESSAGE_REPORT } from "./gateway/messages.ts";
-import { portError, portOf } from "./gateway/listener.ts";
-import type { RecoverySummary, RunningNode } from "./node-api.ts";
-import type { WorkerArgs, WorkerReport } from "./worker/worker-args.ts";
+import type { Liveness, NodeStatus, RecoverySummary, RunningNode } from "./node-api.ts";
+import { AdminServer, type AdminSource } from "./supervisor/admin.ts";
+import { type HandleSource, Handles } from "./supervisor/handles.ts";
+import { metricsText } from "./supervisor/metrics.ts";
+import { nodeStatus } from "./supervisor/node-status.ts";
+import { findPorts } from "./supervisor/ports.ts";
+import { Workers, type WorkerView } from "./supervisor/workers.ts";
 import { VERSION } from "./version.ts";
+import type { WorkerArgs, WorkerReport } from "./worker/worker-args.ts";
 
-/** How long workers may take to finish what is in flight. */
-const STOP_TIMEOUT_MS = 10_000;
+/** Says where a running node listens, for tools; in the data folder. */
+const PORTS_NAME = "ports.json";
+/** Tries to find free ports (`--port 0`) that nobody else takes before the workers listen. */
+const FREE_PORT_TRIES = 5;
+
+/** A node in this process: what everybody sees of it, and handles on its workers. */
+export interface LocalNode extends RunningNode {
+  readonly handles: HandleSource;
+}
 
 /** Starts a node; see `StartNode`. */
-export async function startNode(config: NodeConfig): Promise<RunningNode> {
+export async function startNode(config: NodeConfig): Promise<LocalNode> {
   const node = new Node(config);
   try {
     await node.start();
     return node;
   } catch (error) {
-    await node.stop();
+    // The first reason counts; what was opened is closed whatever else goes wrong.
+    await node.stop().catch(() => undefined);
     throw error;
   }
 }
 
-class Node implements RunningNode {
+class Node implements LocalNode, AdminSource {
   readonly version = VERSION;
-  readonly killed: Promise<CoterieError>;
+  readonly killed: Promise<CoterieError | undefined>;
+  readonly handles = new Handles();
   ports: NodePorts;
   recovery: RecoverySummary = { durationMs: 0, keys: 0, ops: 0, tornBytes: 0 };
 
   readonly #config: NodeConfig;
+  readonly #startedAtMs = systemClock.now();
+  #state: NodeStatus["state"] = "starting";
+  #admin: AdminServer | undefined;
   #folder: DataFolder | undefined;
-  #host: WorkerHost | undefined;
+  #workers: Workers | undefined;
+  #recovered: ReturnType<typeof countdown>;
   #stopped: Promise<void> | undefined;
-  #kill: (reason: CoterieError) => void = () => {};
+  /** One collection at a time, however many ask. */
+  #collecting: Promise<WorkerView[]> | undefined;
+  #end: (reason: CoterieError | undefined) => void = () => {};
 
   constructor(config: NodeConfig) {
     this.#config = config;
     this.ports = config.self.ports;
+    this.#recovered = countdown(config.workers);
     this.killed = new Promise((resolve) => {
-      this.#kill = resolve;
+      this.#end = resolve;
     });
   }
 
@@ -63,10 +83,13 @@ class Node implements RunningNode {
     return this.#folder?.path ?? this.#config.dataFolder;
   }
 
+  // ---- start ------------------------------------------------------------------------------------
+
   async start(): Promise<void> {
     const config = this.#config;
-    const startedAtMs = systemClock.now();
     const began = systemClock.monotonicMs();
+    const { admin } = config.self.ports;
+    this.#admin = await AdminServer.open({ host: config.adminBind, port: admin, source: this });
     this.#folder = await openDataFolder({
       fs: systemFiles,
       lock: systemFolderLock,
@@ -76,9 +99,40 @@ class Node implements RunningNode {
       nodeName: config.self.name,
       pid: process.pid,
     });
-    const { gateway, direct } = await findPorts(config);
-    this.ports = { ...config.self.ports, gateway, direct };
-    const { nodeId, hashSeed, boot, path } = this.#folder;
+    await this.#removePortsFile();
+    await this.#startOnPorts(this.#admin.port, this.#folder);
+    this.recovery = { ...this.recovery, durationMs: systemClock.monotonicMs() - began };
+    const text = `${JSON.stringify(this.ports)}\n`;
+    await replaceFile(systemFiles, this.#folder.path, PORTS_NAME, Buffer.from(text));
+    if (this.#state === "starting") this.#state = "ready";
+  }
+
+  /** Starts the workers; on other free ports, where any will do and somebody was faster. */
+  async #startOnPorts(admin: number, folder: DataFolder): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      this.ports = await findPorts(this.#config, admin);
+      try {
+        await this.#startWorkers(folder);
+        return;
+      } catch (error) {
+        if (tries === FREE_PORT_TRIES || !this.#mayChooseAgain(error)) throw error;
+        await this.#workers?.stop().catch(() => undefined);
+      }
+    }
+  }
+
+  #mayChooseAgain(error: unknown): boolean {
+    if (!(error instanceof CoterieError) || error.code !== "PORT_IN_USE") return false;
+    const { gateway, direct } = this.#config.self.ports;
+    const chosen = [...(gateway === 0 ? [this.ports.gateway] : [])];
+    direct.forEach((port, worker) => {
+      if (port === 0) chosen.push(this.ports.direct[worker] as number);
+    });
+    return chosen.includes(error.detail.port as number);
+  }
+
+  async #startWorkers({ nodeId, hashSeed, boot, path }: DataFolder): Promise<void> {
+    const config = this.#config;
     const args: WorkerArgs = {
       config,
       nodeId,
@@ -86,90 +140,181 @@ class Node implements RunningNode {
       boot,
       folder: path,
       version: VERSION,
-      startedAtMs,
-      gatewayPort: gateway,
-      directPorts: direct,
+      startedAtMs: this.#startedAtMs,
+      gatewayPort: this.ports.gateway,
+      directPorts: this.ports.direct,
     };
-    await this.#startWorkers(args);
-    this.recovery = { ...this.recovery, durationMs: systemClock.monotonicMs() - began };
-  }
-
-  async #startWorkers(args: WorkerArgs): Promise<void> {
-    const { workers, memory } = this.#config;
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    this.#host = new WorkerHost({
-      entry: new URL(`./worker/worker.${extension}`, import.meta.url),
-      workers,
-      args: () => args,
-      resourceLimits: {
-        maxYoungGenerationSizeMb: Math.ceil(memory.youngGenerationBytes / 1048576),
+    this.#recovered = countdown(config.workers);
+    const lost = Promise.withResolvers<never>();
+    lost.promise.catch(() => undefined);
+    const mebibytes = config.memory.youngGenerationBytes / 1_048_576;
+    this.#workers = new Workers({
+      args,
+      handles: this.handles,
+      resourceLimits: { maxYoungGenerationSizeMb: Math.ceil(mebibytes) },
+      reported: (_worker, report) => this.#reported(report),
+      down: (worker, reason) => {
+        if (this.#state === "stopping") return;
+        this.#log("worker down", `${reason.message}; it is restarted`, { worker });
       },
-      portOptions: () => ({
-        onMessage: (kind, _id, buffer, start, end) => {
-          if (kind === MESSAGE_REPORT) this.#reported(buffer.subarray(start, end));
-        },
-        onBatchEnd: () => {},
-      }),
-      clock: systemClock,
-      timers: systemTimers,
-      random: systemRandom(),
-      onWorkerDown: (index, reason) => {
-        process.stderr.write(`worker ${index} is down: ${reason.message}\n`);
+      crashLoop: (reason) => {
+        if (this.#state === "starting") lost.reject(reason);
+        else this.#endBecause(reason);
       },
-      onCrashLoop: (reason) => void this.stop().finally(() => this.#kill(reason)),
     });
-    await this.#host.start();
+    await this.#workers.start();
+    await Promise.race([this.#recovered.done, lost.promise]);
   }
 
-  #reported(bytes: Buffer): void {
-    const unpacked = unpack(bytes);
-    if (unpacked.kind !== "value") return;
-    const report = unpacked.value as WorkerReport;
-    if (report.kind === "shutdown") {
-      const reason = new CoterieError("COMMAND_FAILED", "a client sent SHUTDOWN");
-      void this.stop().finally(() => this.#kill(reason));
-      return;
+  #reported(report: WorkerReport): void {
+    switch (report.kind) {
+      case "shutdown":
+        this.#endBecause(undefined);
+        return;
+      case "released":
+        // Files of earlier boots stay until every worker has released them.
+        return;
+      case "recovered":
+        this.#noteRecovery(report);
     }
+  }
+
+  #noteRecovery({ keys, ops, tornBytes }: WorkerReport & { kind: "recovered" }): void {
+    if (this.#recovered.isDone) return; // a worker that came back
     const { recovery } = this;
     this.recovery = {
       durationMs: recovery.durationMs,
-      keys: recovery.keys + report.keys,
-      ops: recovery.ops + report.ops,
-      tornBytes: recovery.tornBytes + report.tornBytes,
+      keys: recovery.keys + keys,
+      ops: recovery.ops + ops,
+      // Every worker reads all files of earlier boots, so each counts the same bytes.
+      tornBytes: Math.max(recovery.tornBytes, tornBytes),
     };
+    this.#recovered.count();
+  }
+
+  // ---- end --------------------------------------------------------------------------------------
+
+  /** Stops by itself, then says why: a reason, or undefined for a clean SHUTDOWN. */
+  #endBecause(reason: CoterieError | undefined): void {
+    if (this.#stopped !== undefined) return;
+    const failed = (error: unknown) => {
+      return error instanceof CoterieError
+        ? error
+        : new CoterieError("WORKER_DOWN", `the stop failed: ${String(error)}`, { cause: error });
+    };
+    this.stop().then(
+      () => this.#end(reason),
+      (error: unknown) => this.#end(reason ?? failed(error)),
+    );
   }
 
   stop(): Promise<void> {
+    this.#state = "stopping";
     this.#stopped ??= this.#stop();
     return this.#stopped;
   }
 
   async #stop(): Promise<void> {
-    await this.#host?.stop(STOP_TIMEOUT_MS);
-    await this.#folder?.release();
+    this.handles.stop();
+    try {
+      await this.#workers?.stop();
+    } finally {
+      if (this.#folder !== undefined) await this.#removePortsFile();
+      await this.#folder?.release();
+      await this.#admin?.close();
+    }
+  }
+
+  /** At a start one that a killed node left; it may say where somebody else listens now. */
+  async #removePortsFile(): Promise<void> {
+    await systemFiles.remove(`${this.dataFolder}/${PORTS_NAME}`).catch(() => undefined);
+  }
+
+  // ---- what the admin port shows ----------------------------------------------------------------
+
+  liveness(): Liveness {
+    const { cluster, self } = this.#config;
+    return {
+      coterie: VERSION,
+      node: self.name,
+      cluster,
+      pid: process.pid,
+      state: this.#state,
+      dataFolder: this.dataFolder,
+      ports: this.ports,
+    };
+  }
+
+  whyNotReady(): string | undefined {
+    if (this.#state === "stopping") return "the node is stopping";
+    const reason = this.#workers?.whyNotReady;
+    if (this.#state === "ready") return reason;
+    return `the node is starting${reason === undefined ? "" : `: ${reason}`}`;
+  }
+
+  #collect(): Promise<WorkerView[]> {
+    this.#collecting ??= (this.#workers?.states() ?? Promise.resolve([])).finally(() => {
+      this.#collecting = undefined;
+    });
+    return this.#collecting;
+  }
+
+  async status(): Promise<NodeStatus> {
+    const workers = await this.#collect();
+    const uptimeSeconds = Math.max(0, (systemClock.now() - this.#startedAtMs) / 1000);
+    return nodeStatus({
+      config: this.#config,
+      liveness: this.liveness(),
+      nodeId: this.nodeId,
+      uptimeSeconds,
+      workers,
+    });
+  }
+
+  async metrics(): Promise<string> {
+    const workers = await this.#collect();
+    const { cluster, self, memory, clients } = this.#config;
+    const { user, system } = process.cpuUsage();
+    const { rss, heapUsed } = process.memoryUsage();
+    const { active, idle } = performance.eventLoopUtilization();
+    const node = {
+      name: self.name,
+      cluster,
+      nodeId: this.nodeId,
+      version: VERSION,
+      runtime: process.versions.node,
+      isReady: this.whyNotReady() === undefined,
+      startedAtMs: this.#startedAtMs,
+      recovery: this.recovery,
+      memoryBytesMax: memory.bytesMax,
+      clientsMax: clients.max,
+      cpuSeconds: { user: user / 1_000_000, system: system / 1_000_000 },
+      rssBytes: rss,
+      heapBytes: heapUsed,
+      busyMs: active,
+      idleMs: idle,
+    };
+    return metricsText(node, workers);
+  }
+
+  #log(event: string, text: string, facts: object): void {
+    const isJson = this.#config.log.format === "json";
+    const line = JSON.stringify({ level: "warn", event, message: text, ...facts });
+    process.stderr.write(`${isJson ? line : text}\n`);
   }
 }
 
-/**
- * The gateway's and the direct ports: bound exclusively once and let go, since with `reusePort`
- * alone two nodes would share the gateway's silently.
- */
-async function findPorts(config: NodeConfig): Promise<{ gateway: number; direct: number[] }> {
-  const wanted = [config.self.ports.gateway, ...config.self.ports.direct];
-  const servers: Server[] = [];
-  try {
-    for (const port of wanted) servers.push(await bind(config.bind, port));
-    const [gateway, ...direct] = servers.map(portOf);
-    return { gateway: gateway as number, direct };
-  } finally {
-    await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  }
-}
-
-function bind(host: string, port: number): Promise<Server> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(portError(error, host, port)));
-    server.listen({ host, port, exclusive: true }, () => resolve(server));
-  });
+/** Resolves when it was counted `from` times. */
+function countdown(from: number) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let left = from;
+  return {
+    done: promise,
+    get isDone() {
+      return left <= 0;
+    },
+    count() {
+      if (--left <= 0) resolve();
+    },
+  };
 }

@@ -12,9 +12,14 @@ import { SLAB_SHIFT, SlabPool, UNIT_MASK } from "../runtime/table/slab-pool.ts";
 
 const RECORD_BYTES = 104;
 
-/** Hashes go around as signed integers: V8 boxes an unsigned one above 2^31 at each call. */
+/** The hash of a number, signed as hashes are: V8 boxes an unsigned one above 2^31 at each call. */
 function hashOfNumber(value: number): number {
-  return mixHash(value, 1) | 0;
+  return mixHash(value, 1);
+}
+
+/** The i-th number of a series, below `bound`. */
+function drawn(i: number, series: number, bound: number): number {
+  return (mixHash(i, series) >>> 0) % bound;
 }
 
 /** `keys` records, each with a distinct 32-bit key in its first word, over both kinds of index. */
@@ -51,7 +56,7 @@ export function allocateAndFree(heap: Heap, n: number, live: number): number {
   const ring = new Uint32Array(live);
   let sum = 0;
   for (let i = 0; i < n; i++) {
-    const random = mixHash(i, 2);
+    const random = mixHash(i, 2) >>> 0;
     const place = random % live;
     const old = ring[place] as number;
     if (old !== 0) heap.free(old);
@@ -71,7 +76,7 @@ export function insertHashes({ hash, refs, keyOf }: Fixture): number {
 export function lookUpHashes({ hash, refs, keyOf }: Fixture, n: number): number {
   let sum = 0;
   for (let i = 0; i < n; i++) {
-    const wanted = hashOfNumber(mixHash(i, 3) % refs.length);
+    const wanted = hashOfNumber(drawn(i, 3, refs.length));
     let ref = hash.first(wanted);
     while (ref !== 0 && keyOf(ref) !== wanted) ref = hash.next();
     sum = (sum + ref) | 0;
@@ -81,14 +86,14 @@ export function lookUpHashes({ hash, refs, keyOf }: Fixture, n: number): number 
 
 export function missHashes({ hash }: Fixture, n: number): number {
   let sum = 0;
-  for (let i = 0; i < n; i++) sum += hash.first(mixHash(i, 4) | 0) === 0 ? 1 : 0;
+  for (let i = 0; i < n; i++) sum += hash.first(mixHash(i, 4)) === 0 ? 1 : 0;
   return sum;
 }
 
 export function replaceHashes({ hash, refs, keyOf }: Fixture, n: number): number {
   let sum = 0;
   for (let i = 0; i < n; i++) {
-    const ref = refs[mixHash(i, 5) % refs.length] as number;
+    const ref = refs[drawn(i, 5, refs.length)] as number;
     if (hash.replace(keyOf(ref), ref, ref)) sum++;
   }
   return sum;
@@ -120,14 +125,14 @@ export function insertInOrder(fixture: Fixture): number {
 
 export function selectByRank({ order, refs, root }: Fixture, n: number): number {
   let sum = 0;
-  for (let i = 0; i < n; i++) sum = (sum + order.at(root, mixHash(i, 6) % refs.length)) | 0;
+  for (let i = 0; i < n; i++) sum = (sum + order.at(root, drawn(i, 6, refs.length))) | 0;
   return sum;
 }
 
 export function rankOfItems({ order, refs, root }: Fixture, n: number): number {
   let sum = 0;
   for (let i = 0; i < n; i++) {
-    sum = (sum + order.rankOf(root, refs[mixHash(i, 7) % refs.length] as number)) | 0;
+    sum = (sum + order.rankOf(root, refs[drawn(i, 7, refs.length)] as number)) | 0;
   }
   return sum;
 }

@@ -59,7 +59,11 @@ export async function runNode(config: NodeConfig, seams: StartSeams): Promise<nu
   seams.write(bannerOf(config, node));
   const killed = node.killed.then((reason) => ({ kind: "killed" as const, reason }));
   const end = await Promise.race([stopped, killed]);
-  if (end.kind === "killed") throw new NodeEnded(end.reason);
+  if (end.kind === "killed") {
+    if (end.reason !== undefined) throw new NodeEnded(end.reason);
+    say("stopped", "SHUTDOWN by a client: stopped", { by: "SHUTDOWN" });
+    return 0;
+  }
   const { signal } = end;
   say("stopping", `${signal}: stopping (a second signal ends the node at once)`, { signal });
   await node.stop();

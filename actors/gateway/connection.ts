@@ -8,34 +8,29 @@
  *   out   | sent next turn ......... | gate: commit 41 ....... | gate: commit 42 ... |
  *   slots | waiting | ready | waiting |            (only while some reply is late)
  *
- * Invariants: `out` holds complete replies; what waits for input or output is bounded; after
- * `close` nothing is read or run.
+ * Invariants: `out` holds complete replies; what waits for input or output is bounded, and a client
+ * that does not read is first not read from, then disconnected; after `close` nothing is read or
+ * run; what was begun is answered before the end, unless the connection is gone.
  */
+import type { Request } from "../../runtime/codec/request.ts";
 import { FAILED, INCOMPLETE, RespReader } from "../../runtime/codec/resp-reader.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
-import type { Request } from "../../runtime/codec/request.ts";
 import type { Client } from "./client.ts";
+import { InputBuffer } from "./input-buffer.ts";
+import { LateReplies, type ReplySlot } from "./late-replies.ts";
+import { type Gates, ReplyGates } from "./reply-gates.ts";
+import type { Transport } from "./transport.ts";
 
-/** What carries a connection's bytes: a socket, or a handle in this process. */
-export interface Transport {
-  /** Sends a range. True: the buffer is free again; false: in use until `onDrained`. */
-  send(buffer: Buffer, start: number, end: number): boolean;
-  /** Stops and restarts reading. */
-  pause(): void;
-  resume(): void;
-  /** Ends after what was sent. */
-  close(): void;
-  /** Ends at once. */
-  destroy(): void;
-  readonly remoteAddress: string;
-  readonly localAddress: string;
-}
+export type { Gates, ReplySlot, Transport };
 
-/** Whether a reply's commit is as durable as it must be. */
-export interface Gates {
-  isOpen(gate: number): boolean;
-}
+// limits:
+/** Largest reply, and all replies of one client with it. */
+export const REPLY_BYTES_MAX = 1024 * 1024 * 1024;
+/** Replies waiting before no more is read of a client that has not authenticated. */
+export const UNAUTHENTICATED_OUTPUT_BYTES = 1024;
+/** Requests received while others must be waited for, before no more are read. */
+export const HELD_INPUT_BYTES = 256 * 1024;
 
 /** What a connection needs from its worker. */
 export interface ConnectionHost {
@@ -48,13 +43,6 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-/** The place of a reply that comes later. */
-export interface ReplySlot {
-  bytes: Buffer | null;
-  gate: number;
-}
-
-const NOTHING = Buffer.alloc(0);
 const MINUS = 0x2d;
 
 export class Connection {
@@ -75,31 +63,32 @@ export class Connection {
 
   readonly #host: ConnectionHost;
   readonly #side: RespWriter;
-  readonly #slots: ReplySlot[] = [];
-  readonly #gateOffsets: number[] = [];
-  readonly #gates: number[] = [];
-  #input: Buffer = NOTHING;
-  #inputStart = 0;
-  #inputEnd = 0;
+  readonly #late = new LateReplies();
+  readonly #gates = new ReplyGates();
+  readonly #input = new InputBuffer();
   #mark = 0;
   /** Bytes handed to the transport and not yet taken by the system. */
   #sending = 0;
-  #inputPaused = false;
+  /** So much waits for the client that nothing more of it is run, or read. */
+  #isOutputFull = false;
+  #isReadingPaused = false;
   /** Commands wait until `unblock`: a transaction over threads, CLIENT PAUSE. */
   #blocked = 0;
   #isRunning = false;
+  #hasInputEnded = false;
   #flushWanted = false;
-  /** When output first passed the soft limit, ms; 0: it has not. */
-  softSince = 0;
+  /** Since when too much waits for the client, or nothing moves, ms; 0: neither. */
+  #slowSinceMs = 0;
+  #slowAt = 0;
 
   constructor(client: Client, transport: Transport, host: ConnectionHost, side: RespWriter) {
     this.client = client;
     this.transport = transport;
     this.#host = host;
     this.#side = side;
-    const { argumentsMax, argumentBytesMax, outputHardBytes } = host.limits;
+    const { argumentsMax, argumentBytesMax } = host.limits;
     this.reader = new RespReader({ argsMax: argumentsMax, bulkBytesMax: argumentBytesMax });
-    this.out = new RespWriter({ bytesMax: outputHardBytes });
+    this.out = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
   }
 
   // ---- input ------------------------------------------------------------------------------------
@@ -108,21 +97,17 @@ export class Connection {
   receive(bytes: Buffer, length: number): void {
     if (this.closing) return;
     this.bytesIn += length;
-    if (this.#inputEnd > this.#inputStart) {
-      this.#append(bytes, 0, length);
+    if (this.#input.length > 0 || this.#isStopped) {
+      this.#keep(bytes, 0, length);
       this.#run();
       return;
     }
-    if (this.#isStopped) {
-      this.#append(bytes, 0, length);
-      return;
-    }
     const next = this.#parse(bytes, 0, length);
-    if (next < length && !this.closing) this.#append(bytes, next, length);
+    if (next < length && !this.closing) this.#keep(bytes, next, length);
   }
 
   get #isStopped(): boolean {
-    return this.#blocked > 0 || this.#inputPaused || this.closing;
+    return this.#blocked > 0 || this.#isOutputFull || this.closing;
   }
 
   /** Runs the commands in a buffer; returns where the rest begins. */
@@ -142,7 +127,7 @@ export class Connection {
       }
       this.#host.dispatch(this, reader.request);
       at = reader.next;
-      if (this.pendingOutput > this.#host.limits.outputPauseBytes) this.#pauseInput();
+      if (this.pendingOutput > this.#outputPauseBytes) this.#outputIsFull();
     }
     this.#isRunning = false;
     return at;
@@ -163,31 +148,34 @@ export class Connection {
   /** Goes on with input that waited. */
   #run(): void {
     if (this.#isRunning || this.#isStopped) return;
-    this.#inputStart = this.#parse(this.#input, this.#inputStart, this.#inputEnd);
-    if (this.#inputStart === this.#inputEnd) {
-      this.#inputStart = 0;
-      this.#inputEnd = 0;
-      if (this.#input.length > INPUT_BYTES_KEPT) this.#input = NOTHING;
+    const input = this.#input;
+    if (input.length > 0) {
+      const next = this.#parse(input.bytes, input.start, input.end);
+      if (this.closed) return;
+      input.consume(next);
+    }
+    if (this.#isStopped) return;
+    if (this.#hasInputEnded) this.close();
+    else if (this.#isReadingPaused) {
+      this.#isReadingPaused = false;
+      this.transport.resume();
     }
   }
 
-  #append(bytes: Buffer, start: number, end: number): void {
-    const length = end - start;
-    const used = this.#inputEnd - this.#inputStart;
-    if (used + length > this.#host.limits.queryBytesMax) {
+  /** Keeps bytes until they can be run. Who is waited for is not read from without end. */
+  #keep(bytes: Buffer, start: number, end: number): void {
+    if (this.#input.length + end - start > this.#host.limits.queryBytesMax) {
       this.destroy();
       return;
     }
-    if (this.#inputEnd + length > this.#input.length) {
-      const size = Math.max(INPUT_BYTES_START, 2 ** Math.ceil(Math.log2(used + length)));
-      const target = size > this.#input.length ? Buffer.allocUnsafeSlow(size) : this.#input;
-      this.#input.copy(target, 0, this.#inputStart, this.#inputEnd);
-      this.#input = target;
-      this.#inputStart = 0;
-      this.#inputEnd = used;
-    }
-    bytes.copy(this.#input, this.#inputEnd, start, end);
-    this.#inputEnd += length;
+    this.#input.append(bytes, start, end);
+    if (this.#isStopped && this.#input.length > HELD_INPUT_BYTES) this.#pauseReading();
+  }
+
+  #pauseReading(): void {
+    if (this.#isReadingPaused) return;
+    this.#isReadingPaused = true;
+    this.transport.pause();
   }
 
   /** Holds further commands back until `unblock`. */
@@ -197,20 +185,25 @@ export class Connection {
 
   unblock(): void {
     this.#blocked--;
-    this.#run();
+    if (this.closing) this.#wantFlush();
+    else this.#run();
   }
 
-  #pauseInput(): void {
-    if (this.#inputPaused) return;
-    this.#inputPaused = true;
-    this.transport.pause();
+  get isBlocked(): boolean {
+    return this.#blocked > 0;
+  }
+
+  /** The other side sends no more: finish what it asked, then close. */
+  ended(): void {
+    this.#hasInputEnded = true;
+    if (this.#blocked === 0 && (!this.#isOutputFull || this.#input.length === 0)) this.close();
   }
 
   // ---- replies ----------------------------------------------------------------------------------
 
   /** Where the running command's reply goes; ends with `endReply`. */
   reply(): RespWriter {
-    const writer = this.#slots.length === 0 ? this.out : this.#side;
+    const writer = this.#late.count === 0 ? this.out : this.#side;
     writer.protocol = this.out.protocol;
     this.#mark = writer.at;
     this.isDeferred = false;
@@ -234,55 +227,71 @@ export class Connection {
 
   /** The reply is complete; it leaves when `gate` is open (0: it is). */
   endReply(writer: RespWriter, gate: number): void {
+    if (writer.overflowed) {
+      // A reply that nobody can hold; the shared writer must go on for the others.
+      if (writer !== this.out) writer.reset();
+      this.destroy();
+      return;
+    }
     if (writer === this.out) {
-      if (gate !== 0 && !this.#host.gates.isOpen(gate)) this.#addGate(this.#mark, gate);
+      const isMuffled = writer.at === this.#mark;
+      if (gate !== 0 && !isMuffled && !this.#host.gates.isOpen(gate)) {
+        this.#gates.add(gate, this.#mark);
+      }
     } else {
-      this.#slots.push({ bytes: Buffer.from(writer.buffer.subarray(this.#mark, writer.at)), gate });
+      this.#late.addReady(Buffer.from(writer.buffer.subarray(this.#mark, writer.at)), gate);
       writer.rewind(this.#mark);
     }
-    if (!this.#flushWanted) {
-      this.#flushWanted = true;
-      this.#host.flushLater(this);
-    }
+    this.#wantFlush();
   }
 
-  #addGate(offset: number, gate: number): void {
-    const last = this.#gates.length - 1;
-    if (last >= 0 && this.#gates[last] === gate) return;
-    this.#gates.push(gate);
-    this.#gateOffsets.push(offset);
+  #wantFlush(): void {
+    if (this.#flushWanted) return;
+    this.#flushWanted = true;
+    this.#host.flushLater(this);
   }
 
   /** Keeps the running command's place for a reply that comes later, through `fill`. */
-  defer(): ReplySlot {
-    const slot: ReplySlot = { bytes: null, gate: 0 };
+  defer(requestBytes: number, isMuffled = false): ReplySlot {
     this.isDeferred = true;
-    this.#slots.push(slot);
-    return slot;
+    return this.#late.add(requestBytes, isMuffled);
   }
 
   /** The late reply is there. */
   fill(slot: ReplySlot, bytes: Buffer, gate: number): void {
     if (this.closed) return;
-    slot.bytes = bytes;
-    slot.gate = gate;
-    while (this.#slots.length > 0) {
-      const head = this.#slots[0] as ReplySlot;
-      if (head.bytes === null) break;
-      this.#slots.shift();
+    this.#late.fill(slot, slot.isMuffled ? bytes.subarray(0, 0) : bytes, gate);
+    for (let head = this.#late.take(); head !== undefined; head = this.#late.take()) {
       this.#mark = this.out.at;
-      this.out.raw(head.bytes, 0, head.bytes.length);
+      this.out.raw(head.bytes as Buffer, 0, (head.bytes as Buffer).length);
       this.endReply(this.out, head.gate);
+      if (this.closed) return;
     }
+    if (this.pendingOutput > this.#outputPauseBytes) this.#outputIsFull();
   }
 
-  /** Replies that have not reached the system yet. */
+  /** Replies that have not reached the system yet, and what stands for those under way. */
   get pendingOutput(): number {
-    return this.out.at + this.#sending;
+    return this.out.at + this.#sending + this.#late.cost;
   }
 
   get pendingInput(): number {
-    return this.#inputEnd - this.#inputStart;
+    return this.#input.length;
+  }
+
+  get #outputPauseBytes(): number {
+    const { outputPauseBytes } = this.#host.limits;
+    return this.client.isAuthenticated ? outputPauseBytes : UNAUTHENTICATED_OUTPUT_BYTES;
+  }
+
+  /** Nothing more is run until some of it has left. */
+  #outputIsFull(): void {
+    this.#isOutputFull = true;
+    if (this.closing) return;
+    this.#pauseReading();
+    // The last reply alone may be larger than the bound.
+    const others = this.pendingOutput - (this.out.at - this.#mark);
+    if (others > this.#host.limits.outputHardBytes) this.destroy();
   }
 
   /** Sends what may leave. */
@@ -290,15 +299,7 @@ export class Connection {
     this.#flushWanted = false;
     if (this.closed || this.#sending > 0) return;
     const { out } = this;
-    if (out.overflowed) {
-      this.destroy();
-      return;
-    }
-    while (this.#gates.length > 0 && this.#host.gates.isOpen(this.#gates[0] as number)) {
-      this.#gates.shift();
-      this.#gateOffsets.shift();
-    }
-    const end = this.#gateOffsets[0] ?? out.at;
+    const end = this.#gates.isEmpty ? out.at : this.#gates.free(this.#host.gates, out.at);
     if (end > 0) this.#send(end);
     if (this.#sending === 0) this.#afterSend();
   }
@@ -321,9 +322,7 @@ export class Connection {
       const taken = out.take();
       out.raw(taken, end, end + rest);
     }
-    for (let i = 0; i < this.#gateOffsets.length; i++) {
-      this.#gateOffsets[i] = (this.#gateOffsets[i] as number) - end;
-    }
+    this.#gates.sent(end);
   }
 
   /** The system has taken what was sent. */
@@ -335,14 +334,27 @@ export class Connection {
 
   #afterSend(): void {
     if (this.closing) {
-      if (this.out.at === 0 && this.#slots.length === 0) this.#end();
+      if (this.out.at === 0 && this.#late.count === 0 && this.#blocked === 0) this.#end();
       return;
     }
-    if (this.#inputPaused && this.pendingOutput <= this.#host.limits.outputPauseBytes) {
-      this.#inputPaused = false;
-      this.transport.resume();
+    if (this.#isOutputFull && this.pendingOutput <= this.#outputPauseBytes) {
+      this.#isOutputFull = false;
       this.#run();
     }
+  }
+
+  /**
+   * Called now and then: disconnects a client for whom too much waits for too long, or that has read
+   * nothing of what stops it.
+   */
+  watchOutput(nowMs: number): void {
+    const { outputSoftBytes, outputSoftMs } = this.#host.limits;
+    const moved = this.bytesOut - (this.transport.unsentBytes ?? 0);
+    const isStuck = this.#sending > 0 && this.#isOutputFull && moved === this.#slowAt;
+    this.#slowAt = moved;
+    if (this.pendingOutput <= outputSoftBytes && !isStuck) this.#slowSinceMs = 0;
+    else if (this.#slowSinceMs === 0) this.#slowSinceMs = nowMs;
+    else if (nowMs - this.#slowSinceMs > outputSoftMs) this.destroy();
   }
 
   // ---- end --------------------------------------------------------------------------------------
@@ -351,10 +363,7 @@ export class Connection {
   close(): void {
     if (this.closing) return;
     this.closing = true;
-    if (!this.#flushWanted) {
-      this.#flushWanted = true;
-      this.#host.flushLater(this);
-    }
+    this.#wantFlush();
   }
 
   #end(): void {
@@ -364,26 +373,19 @@ export class Connection {
     this.#host.closed(this);
   }
 
-  /** Ends at once, unsent replies and all. */
+  /** Ends at once, unsent replies and all: the other side is gone, or must go. */
   destroy(): void {
     if (this.closed) return;
     this.closing = true;
     this.closed = true;
+    this.#input.clear();
+    this.#late.clear();
     this.transport.destroy();
     this.#host.closed(this);
   }
 
   /** Whether replies wait for a commit: their outcome is unknown if the log fails. */
   get isGated(): boolean {
-    return this.#gates.length > 0;
-  }
-
-  /** The other side has ended: finish what it asked, then close; or close if it is gone. */
-  ended(): void {
-    this.close();
+    return !this.#gates.isEmpty;
   }
 }
-
-/** First size of the buffer for unfinished input, and the largest that is kept when empty. */
-const INPUT_BYTES_START = 4096;
-const INPUT_BYTES_KEPT = 64 * 1024;

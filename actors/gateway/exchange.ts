@@ -43,6 +43,8 @@ interface Held {
 export class Exchange {
   readonly #port: (peer: Peer) => BatchPort;
   readonly #gates: Gates;
+  /** Requests refused because too much was under way. */
+  overloads = 0;
   readonly #open = new Map<number, Open>();
   #held: Held[] = [];
   #nextId = 1;
@@ -74,6 +76,7 @@ export class Exchange {
     const id = this.#nextId;
     const at = this.#open.size < EXCHANGES_MAX ? port.begin(kind, id, bytesMax) : -1;
     if (at < 0) {
+      this.overloads++;
       onFailure(OVERLOADED);
       return;
     }

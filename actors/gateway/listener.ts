@@ -22,7 +22,8 @@ export function listen(options: ListenOptions): Promise<Server> {
   const { host, port, shared } = options;
   const server = createServer({ pauseOnConnect: true, noDelay: true }, options.accept);
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(portError(error, host, port)));
+    // Later errors are of one connection that could not be accepted: no reason to end the thread.
+    server.on("error", (error: NodeJS.ErrnoException) => reject(portError(error, host, port)));
     server.listen({ host, port, backlog: BACKLOG, reusePort: shared, exclusive: true }, () => {
       resolve(server);
     });

@@ -18,6 +18,15 @@ export const MESSAGE_PART = 4;
 export const MESSAGE_REPORT = 5;
 /** A command over several threads could not run; text. */
 export const MESSAGE_FAILED = 6;
+/** A handle of the embedding application: opened, RESP bytes both ways, closed. The id is its. */
+export const MESSAGE_OPEN_HANDLE = 7;
+export const MESSAGE_HANDLE_BYTES = 8;
+export const MESSAGE_CLOSE_HANDLE = 9;
+
+/** Whether a message is one of a handle. */
+export function isHandleMessage(kind: number): boolean {
+  return kind >= MESSAGE_OPEN_HANDLE && kind <= MESSAGE_CLOSE_HANDLE;
+}
 
 const HEADER_BYTES = 8;
 

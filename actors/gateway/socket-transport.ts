@@ -4,21 +4,15 @@
  * handle (docs/decisions: one read buffer a thread).
  */
 import { Socket } from "node:net";
-import type { Transport } from "./connection.ts";
+import type { Transport, TransportEvents } from "./transport.ts";
+
+export type { TransportEvents };
 
 /** Bytes that one read takes at most. */
 const READ_BYTES = 64 * 1024;
 
-/** What a transport tells its connection. */
-export interface TransportEvents {
-  received(bytes: Buffer, length: number): void;
-  drained(): void;
-  /** The other side has gone, or the socket failed. */
-  ended(): void;
-}
-
 interface SocketWithHandle {
-  _handle: unknown;
+  _handle: { readonly writeQueueSize?: number } | null;
 }
 
 /** The read buffer of this thread: valid until the next read of any socket. */
@@ -55,7 +49,7 @@ export class SocketTransport implements Transport {
     socket.on("drain", () => events.drained());
     socket.on("error", () => socket.destroy());
     socket.on("end", () => events.ended());
-    socket.on("close", () => events.ended());
+    socket.on("close", () => events.gone());
     socket.resume();
   }
 
@@ -67,6 +61,10 @@ export class SocketTransport implements Transport {
     // Below the high-water mark no drain event comes.
     if (!socket.writableNeedDrain) socket.write(NOTHING, () => this.#events.drained());
     return false;
+  }
+
+  get unsentBytes(): number {
+    return (this.#socket as unknown as SocketWithHandle)._handle?.writeQueueSize ?? 0;
   }
 
   pause(): void {

@@ -7,6 +7,7 @@
 import { partitionShift, slotOf } from "../../runtime/ring/slots.ts";
 import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { OpId } from "../../runtime/table/op-ids.ts";
 import type { KeyCommand, KeyLookup, KeysCommand } from "../command.ts";
 import type { KeyAccess } from "./key-access.ts";
 import type { Vnode } from "./vnode.ts";
@@ -16,6 +17,8 @@ export interface VnodeSource {
   /** The vnode of a partition; made if there is none. */
   vnode(keyspace: number, partition: number): Vnode;
 }
+
+const NO_REPLY = Buffer.alloc(0);
 
 export class Executor implements KeyLookup {
   /** The commit that the last command's reply must wait for; 0: none. */
@@ -101,6 +104,34 @@ export class Executor implements KeyLookup {
     this.#touched.push(vnode);
     vnode.key.gate = 0;
     vnode.key.nowMs = this.nowMs;
+  }
+
+  /** The access to a partition, for a transaction that does more than run commands. */
+  access(keyspace: number, partition: number): KeyAccess {
+    const vnode = this.#source.vnode(keyspace, partition);
+    this.#note(vnode);
+    return vnode.key;
+  }
+
+  /**
+   * Gives what the running transaction has done on a partition, if only nothing, the id of a call:
+   * it is remembered with the op, so the call is not executed again.
+   */
+  nameCall(keyspace: number, partition: number, id: OpId): void {
+    const vnode = this.#source.vnode(keyspace, partition);
+    this.#note(vnode);
+    if (!vnode.partition.isBusy) vnode.partition.begin();
+    vnode.partition.nameOp(id, NO_REPLY);
+    vnode.partition.finishInTransaction();
+  }
+
+  /** Removes every key of a vnode, as one op. */
+  flush(vnode: Vnode): void {
+    this.#running = vnode;
+    vnode.key.gate = 0;
+    vnode.key.flush();
+    vnode.partition.finish();
+    if (vnode.key.gate > this.gate) this.gate = vnode.key.gate;
   }
 
   /** Until `endTransaction`, commands are one: their ops are applied together or not at all. */

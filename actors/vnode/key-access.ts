@@ -14,8 +14,8 @@ import { INT64_TEXT_BYTES_MAX, Int64 } from "../../runtime/base/int64.ts";
 import { FLOAT_COUNTER, HASH, LIST, SET, STRING, ZSET } from "../../runtime/causality/cell.ts";
 import { deltaThatShows } from "../../runtime/causality/counter-add.ts";
 import { type CellName, emptyCellName } from "../../runtime/causality/cell-name.ts";
+import { UNTIL_NEVER } from "../../runtime/causality/op.ts";
 import type { Random } from "../../runtime/base/prng.ts";
-import { fitsInteger } from "../../runtime/causality/counter-value.ts";
 import type { PositionPush } from "../../runtime/causality/position.ts";
 import { POSITION_LEVEL_BYTES, positionBetween, writePushPosition } from "../../runtime/causality/position.ts";
 import type { Request } from "../../runtime/codec/request.ts";
@@ -25,6 +25,7 @@ import { keyBytes } from "../../runtime/table/key-memory.ts";
 import type { MemoryTable } from "../../runtime/table/memory-table.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
 import { ADDS, BLOB, KIND_COUNTER_SHIFT, KIND_FLOAT } from "../../runtime/table/record.ts";
+import { hiddenCells, markOf, shownDot, shownElement } from "../../runtime/table/shown.ts";
 import type { Ref } from "../../runtime/table/slab-pool.ts";
 
 export { ABSENT, HASH, LIST, SET, STRING, ZSET };
@@ -35,6 +36,8 @@ export interface UnsyncedKeys {
   gateOf(hash: number): number;
   /** Notes that the op being made touches this key; it will be in this commit. */
   touch(hash: number): number;
+  /** As `touch`, for an op that touches every key. */
+  touchAll(): number;
 }
 
 export const WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -132,7 +135,13 @@ export class KeyAccess {
   /** What the open key's cells are marked with: changes with every change of what is shown. */
   mark(): string {
     if (this.view.type === ABSENT) return "";
-    return this.partition.markOf(this.view);
+    return markOf(this.partition, this.view);
+  }
+
+  /** Removes every key of the partition. */
+  flush(): void {
+    this.partition.flush();
+    if (this.#unsynced !== null) this.gate = this.#unsynced.touchAll();
   }
 
   /** When the open key expires, wall ms; 0: never. */
@@ -175,7 +184,7 @@ export class KeyAccess {
   /** Makes the open key this string, whatever it was. `until` 0: without expiry. */
   setString(value: Buffer, start: number, end: number, until: number): void {
     const { partition, view } = this;
-    this.#begin();
+    this.begin();
     if (view.ref !== 0 && (view.block !== 0 || view.hasHidden || this.#hasBlock())) this.#clear();
     const { writer, mutations } = partition;
     const key = this.#key;
@@ -202,7 +211,7 @@ export class KeyAccess {
   /** Makes the absent open key a counter of this kind that begins with this number. */
   startCounter(counterKind: number, text: Buffer, start: number, end: number): void {
     const { partition, view } = this;
-    this.#begin();
+    this.begin();
     if (view.ref !== 0) this.#clear();
     const { writer, mutations } = partition;
     const key = this.#key;
@@ -255,7 +264,7 @@ export class KeyAccess {
       this.addTowards((BigInt(high) << 32n) | BigInt(low >>> 0), String(sum.toBigInt()));
       return;
     }
-    this.#begin();
+    this.begin();
     const { records } = this.#table;
     const { origins, writer, mutations } = partition;
     const slot = records.slot(view.ref);
@@ -269,7 +278,7 @@ export class KeyAccess {
   addTowards(delta: bigint | number, text: string): void {
     const { partition, view } = this;
     const { op } = this.#table;
-    this.#begin();
+    this.begin();
     if (view.hasHidden) {
       this.#removeHidden();
       this.reopen();
@@ -279,7 +288,7 @@ export class KeyAccess {
     const wanted = { target, adder: op, delta, text };
     const amount = deltaThatShows(versions, partition.origins, wanted);
     if (amount === undefined) {
-      // No sum of doubles shows it: write it as it is.
+      // No sum shows it: write it as it is.
       const value = Buffer.from(text, "latin1");
       this.setString(value, 0, value.length, view.expiryAt);
       return;
@@ -296,7 +305,7 @@ export class KeyAccess {
     if ((records.flags(ref) & BLOB) === 0) {
       return { slot: records.slot(ref), counter: records.counter(ref) };
     }
-    return this.partition.shown(ref);
+    return shownDot(this.partition, ref, this.view);
   }
 
   // ---- keys -------------------------------------------------------------------------------------
@@ -304,8 +313,8 @@ export class KeyAccess {
   /** Deletes the open key and all that it hides. False if there was nothing to read. */
   deleteKey(): boolean {
     const existed = this.view.type !== ABSENT;
-    if (this.view.ref !== 0 && (existed || this.view.isExpired)) {
-      this.#begin();
+    if (existed) {
+      this.begin();
       this.#clear();
     }
     return existed;
@@ -321,10 +330,10 @@ export class KeyAccess {
   expire(at: number): void {
     const { partition, view } = this;
     assert(view.type !== ABSENT, "only a present key expires");
-    this.#begin();
-    const heads = view.heads().filter((head) => head.type === view.type);
+    this.begin();
+    const heads = view.heads();
     if (heads.length === 0) {
-      this.#setHead(view.type, at);
+      this.#setHead(view.type, at === 0 ? UNTIL_NEVER : at);
     } else {
       const dots = heads.map((head) => partition.originDot(head.slot, head.counter));
       const cell = this.#cell(view.type, null, 0, 0);
@@ -463,7 +472,7 @@ export class KeyAccess {
   loadValue(ref: Ref): void {
     const { records } = this.#table;
     if (records.flags(ref) & (BLOB | ADDS)) {
-      this.#loadWhole(this.partition.shownElement(ref, this.view));
+      this.#loadWhole(shownElement(this.partition, ref, this.view));
       return;
     }
     this.buffer = records.bytes(ref);
@@ -487,7 +496,7 @@ export class KeyAccess {
   ): void {
     const { view, partition } = this;
     const typeKind = type | (counterKind << KIND_COUNTER_SHIFT);
-    this.#begin();
+    this.begin();
     if (view.type === ABSENT || view.hasHidden) this.#makeRoom(type);
     const copyAt = view.expiryAt;
     const key = this.#key;
@@ -531,7 +540,7 @@ export class KeyAccess {
       return;
     }
     this.#removeHidden();
-    this.#setHead(type, view.expiryAt);
+    this.#removeHiddenHeads();
     this.reopen();
   }
 
@@ -541,9 +550,12 @@ export class KeyAccess {
    */
   take(ref: Ref): boolean {
     const { view } = this;
-    this.#begin();
+    this.begin();
     const isLast = this.count === 1;
-    if (view.hasHidden) this.#removeHidden();
+    if (view.hasHidden) {
+      this.#removeHidden();
+      if (!isLast) this.#removeHiddenHeads();
+    }
     if (isLast && view.live !== null) {
       for (const name of view.dead().map((dead) => this.#nameCopy(dead) as Buffer)) {
         this.#remove(view.type, name, 0, name.length);
@@ -555,15 +567,32 @@ export class KeyAccess {
     if (isLast) {
       this.#remove(view.type, null, 0, 0);
       this.reopen();
-    } else if (view.live !== null) this.reopen();
+    } else if (view.live !== null || view.hasHidden) this.reopen();
     return !isLast;
   }
 
   /** Takes away the elements of other types that the shown one hides. */
   #removeHidden(): void {
-    for (const { type, name } of this.partition.hiddenCells(this.view)) {
+    for (const { type, name } of hiddenCells(this.partition, this.view)) {
       this.#remove(type, name, 0, name.length);
     }
+  }
+
+  /**
+   * Takes away the heads of other types, by their dots: a new head in their place would be born too
+   * late to rule the elements' copies of the expiry.
+   */
+  #removeHiddenHeads(): void {
+    const { partition, view } = this;
+    const hidden = view.heads().filter((head) => head.type !== view.type);
+    if (hidden.length === 0) return;
+    const dots = hidden.map((head) => partition.originDot(head.slot, head.counter));
+    const { writer, mutations } = partition;
+    const cell = this.#cell(view.type, null, 0, 0);
+    const start = writer.length;
+    writer.remove(cell);
+    writer.context(start, dots);
+    mutations.remove(cell, partition.coversDots(dots));
   }
 
   #remove(type: number, name: Buffer | null, start: number, end: number): void {
@@ -578,18 +607,22 @@ export class KeyAccess {
     const { view, partition } = this;
     this.loadName(ref);
     const name = Buffer.from(this.buffer.subarray(this.start, this.end));
-    this.#begin();
-    if (view.hasHidden) this.#removeHidden();
+    this.begin();
+    if (view.hasHidden) {
+      this.#removeHidden();
+      this.#removeHiddenHeads();
+    }
     const dot = this.#shownDot(ref);
     const cell = this.#cell(view.type, name, 0, name.length);
     partition.writer.add(cell, partition.originDot(dot.slot, dot.counter), delta);
     partition.mutations.add(cell, dot, delta);
-    if (view.live !== null) this.reopen();
+    if (view.live !== null || view.hasHidden) this.reopen();
   }
 
   /**
-   * Whether an add to this element keeps its number exact: an origin's part of it is an integer of
-   * 64 bits, or a finite double. Where not, the whole number must be written instead.
+   * Whether an add to this element keeps its number exact: an origin's part of it stays finite, and
+   * a part that is a float takes integers without rounding. (Integers wrap, and the sum wraps back.)
+   * Where not, the whole number must be written instead.
    */
   addFits(ref: Ref, delta: bigint | number): boolean {
     const { partition } = this;
@@ -600,7 +633,7 @@ export class KeyAccess {
     const part = shown?.adds.find((add) => add.slot === partition.ownSlot);
     if (part === undefined) return true;
     if (typeof delta === "number") return Number.isFinite(part.real + delta);
-    if (!part.float) return fitsInteger(part.integer + delta);
+    if (!part.float) return true;
     return Number.isSafeInteger(Number(delta)) && Math.abs(part.real) <= Number.MAX_SAFE_INTEGER;
   }
 
@@ -609,9 +642,9 @@ export class KeyAccess {
   /** Pushes a value at an end of the open list, which is made if the key is absent. */
   push(atHead: boolean, value: Buffer, start: number, end: number): void {
     const position = this.#position;
-    this.#begin();
+    this.begin();
     const { op } = this.#table;
-    const edge = this.count === 0 ? 0 : this.at(atHead ? 0 : this.count - 1);
+    const edge = this.#edge(atHead);
     if (edge === 0) this.#loadWhole(NOTHING);
     else this.loadName(edge);
     const push = this.#push;
@@ -625,12 +658,21 @@ export class KeyAccess {
     this.put(LIST, position, 0, length, value, start, end);
   }
 
+  /** The first or last element of the list, one past its copy of the expiry included; or 0. */
+  #edge(atHead: boolean): Ref {
+    const { view } = this;
+    if (view.type === ABSENT) return 0;
+    const root = this.#table.blockRoot(view.block);
+    const order = this.#table.orderOf(LIST);
+    return order.at(root, atHead ? 0 : order.count(root) - 1);
+  }
+
   /**
    * Inserts a value between two neighbours of the open list (0: its end). False, and nothing
    * happens, where so many were inserted at this spot that a position would be too long.
    */
   insert(left: Ref, right: Ref, value: Buffer, start: number, end: number): boolean {
-    this.#begin();
+    this.begin();
     const { high, low } = this.partition.origin;
     const position = positionBetween(this.#nameCopy(left), this.#nameCopy(right), {
       originHigh: high,
@@ -657,8 +699,8 @@ export class KeyAccess {
 
   // ---- below ------------------------------------------------------------------------------------
 
-  /** Opens the command's op, if it has none yet. */
-  #begin(): void {
+  /** Opens the command's op, if it has none yet, for a change of the open key. */
+  begin(): void {
     if (!this.partition.isOpen) {
       this.partition.begin();
       this.#pushes = 0;

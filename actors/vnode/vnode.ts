@@ -41,6 +41,8 @@ export class Vnode {
   readonly key: KeyAccess;
   /** Bytes of ops appended since the last snapshot. */
   logBytes = 0;
+  /** Sequence of the last op that a snapshot holds. */
+  snapshotSequence = 0;
   /** A sweep has something to look at (see sweep.ts). */
   sweepCursor = 0;
 
@@ -57,6 +59,10 @@ export class Vnode {
     this.key = new KeyAccess(this.partition, options.unsynced, options.random);
   }
 
+  get opsSinceSnapshot(): number {
+    return this.partition.sequence - this.snapshotSequence;
+  }
+
   get keyspace(): number {
     return this.id >>> 16;
   }
@@ -65,6 +71,9 @@ export class Vnode {
     return this.id & 0xffff;
   }
 }
+
+/** The keyspace of what the node keeps for itself; no client can select it. */
+export const SYSTEM_KEYSPACE = 0xffff;
 
 /** The id of a partition's vnode on this node. */
 export function vnodeId(keyspace: number, partition: number): number {

@@ -7,8 +7,8 @@
  * remembered without being kept: it is refused instead.
  */
 import type { ClientsConfig, NodeConfig } from "../../runtime/config.ts";
-import type { Parameter, Parameters } from "./parameters.ts";
 import { memoryBytes, PARAMETER_BYTES_MAX } from "./parameter-values.ts";
+import type { Parameter, Parameters } from "./parameters.ts";
 import { rememberedParameters } from "./remembered-parameters.ts";
 
 /** What a changed parameter does. */
@@ -49,7 +49,9 @@ function defineFixed(parameters: Parameters, config: NodeConfig): void {
     "io-threads": String(config.workers),
     "cluster-enabled": "no",
     "cluster-require-full-coverage": "yes",
-    loglevel: { debug: "debug", info: "notice", warn: "warning", error: "warning" }[config.log.level],
+    loglevel: { debug: "debug", info: "notice", warn: "warning", error: "warning" }[
+      config.log.level
+    ],
     logfile: "",
     pidfile: "",
     daemonize: "no",
@@ -78,11 +80,7 @@ function defineFixed(parameters: Parameters, config: NodeConfig): void {
   for (const name of ["masterauth", "masteruser"]) parameters.define(name, fixed(""));
 }
 
-function defineMemory(
-  parameters: Parameters,
-  config: NodeConfig,
-  effects: ParameterEffects,
-): void {
+function defineMemory(parameters: Parameters, config: NodeConfig, effects: ParameterEffects): void {
   let bytes = config.memory.bytesMax;
   parameters.define("maxmemory", {
     get: () => String(bytes),

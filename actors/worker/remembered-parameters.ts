@@ -2,8 +2,9 @@
  * Parameters of Redis's that change nothing here: how it packs small collections, frees memory,
  * rewrites files. They are checked as Redis checks them, and remembered until the node stops.
  */
-import type { Parameter, Parameters } from "./parameters.ts";
+
 import { memoryBytes, PARAMETER_TEXT_MAX } from "./parameter-values.ts";
+import type { Parameter, Parameters } from "./parameters.ts";
 
 /** How a value is checked and kept. */
 type Kind =
@@ -56,7 +57,12 @@ const REMEMBERED: readonly Remembered[] = [
   ["activedefrag", "", SWITCH, "no"],
   ["maxmemory-samples", "", integer(1, 64), "5"],
   ["maxmemory-eviction-tenacity", "", PERCENT, "10"],
-  ["maxmemory-clients", "", text(/^[0-9]+([kmg]?b?|%)$/i, "argument must be a memory or percent value"), "0"],
+  [
+    "maxmemory-clients",
+    "",
+    text(/^[0-9]+([kmg]?b?|%)$/i, "argument must be a memory or percent value"),
+    "0",
+  ],
   ["lfu-log-factor", "", INT, "10"],
   ["lfu-decay-time", "", INT, "1"],
   ["hz", "", integer(0, 2 ** 31 - 1), "10"],
@@ -81,9 +87,19 @@ const REMEMBERED: readonly Remembered[] = [
   ["slowlog-max-len", "", COUNT, "128"],
   ["latency-monitor-threshold", "", COUNT, "0"],
   ["latency-tracking", "", SWITCH, "yes"],
-  ["latency-tracking-info-percentiles", "", text(/^[0-9. ]*$/, "argument(s) must be a percentile"), "50 99 99.9"],
+  [
+    "latency-tracking-info-percentiles",
+    "",
+    text(/^[0-9. ]*$/, "argument(s) must be a percentile"),
+    "50 99 99.9",
+  ],
   ["acllog-max-len", "", COUNT, "128"],
-  ["notify-keyspace-events", "", text(/^[AKEg$lshzxetdmn]*$/, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."), ""],
+  [
+    "notify-keyspace-events",
+    "",
+    text(/^[AKEg$lshzxetdmn]*$/, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."),
+    "",
+  ],
   // Scripts, tracking, replication, threads.
   ["busy-reply-threshold", "lua-time-limit", COUNT, "5000"],
   ["tracking-table-max-keys", "", COUNT, "1000000"],

@@ -26,4 +26,6 @@ export type WorkerReport =
       readonly tornBytes: number;
       readonly keys: number;
     }
+  /** Journal files of earlier boots that this worker needs no more. */
+  | { readonly kind: "released"; readonly files: readonly string[] }
   | { readonly kind: "shutdown" };

@@ -40,8 +40,14 @@ export class WorkerLog implements VnodeLog, Gates {
         filter[hash & (FILTER_ENTRIES - 1)] = commit;
         return commit * 2 + 1;
       },
+      touchAll() {
+        const commit = journal.collecting;
+        filter.fill(commit);
+        return commit * 2 + 1;
+      },
     };
-    this.#written = { gateOf: () => 0, touch: () => journal.collecting * 2 };
+    const written = () => journal.collecting * 2;
+    this.#written = { gateOf: () => 0, touch: written, touchAll: written };
   }
 
   /** How readers and writers of a keyspace wait. */

@@ -18,13 +18,14 @@ import { respLimitsBeforeAuth } from "../../runtime/codec/resp-reader.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { ClientsConfig, NodeConfig } from "../../runtime/config.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
+import { systemFiles } from "../../runtime/storage/files.ts";
 import type { Journal } from "../../runtime/storage/journal.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import type { BatchPort } from "../../runtime/thread/batch-port.ts";
 import type { Peer } from "../../runtime/thread/worker-context.ts";
 import { CommandTable } from "../command-table.ts";
 import { Client } from "../gateway/client.ts";
-import { Connection, type ConnectionHost } from "../gateway/connection.ts";
+import { Connection, type ConnectionHost, type Transport } from "../gateway/connection.ts";
 import { Dispatcher, type DispatchHost } from "../gateway/dispatcher.ts";
 import { Exchange } from "../gateway/exchange.ts";
 import { MESSAGE_COLLECT, MESSAGE_RUN } from "../gateway/messages.ts";
@@ -34,15 +35,19 @@ import { SocketTransport, type TransportEvents } from "../gateway/socket-transpo
 import { Transactions } from "../gateway/transactions.ts";
 import { Executor } from "../vnode/executor.ts";
 import { Vnode } from "../vnode/vnode.ts";
+import { Chores } from "./chores.ts";
+import { OldFiles } from "./old-files.ts";
 import { Parameters } from "./parameters.ts";
 import { type ProcessFacts, thisProcess } from "./process-facts.ts";
 import { defineParameters } from "./redis-parameters.ts";
 import { type Answer, RemoteRequests } from "./remote-requests.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Turn } from "./turn.ts";
 import { Vnodes } from "./vnodes.ts";
 import type { WorkerArgs } from "./worker-args.ts";
 import type { WorkerLog } from "./worker-log.ts";
 import type { PersistenceFacts } from "./worker-view.ts";
+import type { WorkerStorage } from "./worker-storage.ts";
 import { WorkerStats } from "./worker-stats.ts";
 
 const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -54,14 +59,13 @@ export interface WorkerRuntimeOptions {
   readonly index: number;
   readonly clock: Clock;
   readonly random: Random;
-  readonly journal: Journal;
-  readonly log: WorkerLog;
+  readonly storage: WorkerStorage;
   /** The port to another thread. */
   readonly port: (peer: Peer) => BatchPort;
   /** Posts to every port, at the end of a turn. */
   readonly flushPorts: () => void;
-  /** A vnode from what the disk holds, after its failure. */
-  readonly recover: (id: number) => Promise<Vnode>;
+  /** Files of earlier boots that this worker needs no more. */
+  readonly released: (names: readonly string[]) => void;
   readonly onCrashLoop: (error: CoterieError) => void;
   readonly shutdown: () => void;
 }
@@ -84,6 +88,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   readonly vnodesHere: Vnodes;
   readonly system: ActorSystem;
   readonly turn: Turn;
+  readonly snapshots: Snapshots;
+  readonly chores: Chores;
   /** Bounds on clients; CONFIG SET changes this copy. */
   readonly limits: { -readonly [Name in keyof ClientsConfig]: ClientsConfig[Name] };
   readonly gates: WorkerLog;
@@ -105,7 +111,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   #memoryMax: number;
 
   constructor(options: WorkerRuntimeOptions) {
-    const { args, index, clock, journal, log } = options;
+    const { args, index, clock, storage } = options;
+    const { journal, log } = storage;
     this.#options = options;
     this.index = index;
     this.config = args.config;
@@ -136,7 +143,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
       system: this.system,
       partitions: this.#partitions,
       create: (id) => this.createVnode(id),
-      recover: options.recover,
+      recover: (id) => storage.recoverVnode(id, this),
       dropped: (vnode) => vnode.partition.table.heap.releaseAll(),
     });
     this.executor = new Executor(this.vnodesHere, this.#partitions);
@@ -144,6 +151,40 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
     this.slots = new SlotMap(args);
     this.#side = new RespWriter({ bytesMax: args.config.clients.outputHardBytes });
     this.#transactions = new Transactions(this);
+    this.snapshots = new Snapshots({
+      fs: systemFiles,
+      folder: args.folder,
+      clock,
+      config: args.config.snapshot,
+      find: (id) => this.vnodesHere.find(id >>> 16, id & 0xffff),
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+      taken: (snapshots) => storage.snapshotsTaken(snapshots),
+      failed: (error) => process.stderr.write(`snapshot failed: ${String(error)}\n`),
+    });
+    const chores = (error: unknown) => process.stderr.write(`cleaning failed: ${String(error)}\n`);
+    const oldFiles = new OldFiles({
+      storage,
+      find: (id) => this.vnodesHere.find(id >>> 16, id & 0xffff),
+      want: (vnode) => this.snapshots.want(vnode),
+      released: options.released,
+    });
+    this.chores = new Chores({
+      clock,
+      timers: systemTimers,
+      exchange: this.exchange,
+      stats: this.stats,
+      snapshots: this.snapshots,
+      limits: this.limits,
+      clients: this.clients,
+      vnodes: () => this.vnodesHere.everywhere(),
+      isSweeping: () => this.isSweeping,
+      soon: (run) => void setImmediate(run),
+      schedule: () => this.turn.schedule(),
+      clean: () => void oldFiles.clean().catch(chores),
+      interval: args.config.keyspaces.some((keyspace) => keyspace.durability === "interval")
+        ? { everyMs: args.config.journal.intervalMs, sync: () => journal.syncNow() }
+        : null,
+    });
     this.#dispatcher = new Dispatcher(this, new Scatter(this));
     this.#remote = new RemoteRequests(this, pack);
     this.turn = new Turn({
@@ -160,7 +201,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
 
   /** A vnode without any state, under an origin of its own. */
   createVnode(id: number): Vnode {
-    const { args, log, random } = this.#options;
+    const { args, random } = this.#options;
+    const log = this.gates;
     return new Vnode({
       id,
       pool: this.pool,
@@ -184,18 +226,33 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
       return;
     }
     const client = this.#newClient(isDirect);
-    const events: TransportEvents = {
+    const { keepAliveMs } = this.limits;
+    const connection = this.#attach(client, (events) => {
+      return new SocketTransport(socket, keepAliveMs, events);
+    });
+    if (!client.isAuthenticated) connection.reader.setLimits(respLimitsBeforeAuth);
+  }
+
+  /** Takes a handle of the embedding application: trusted, of RESP3, over what `open` makes. */
+  acceptHandle(open: (events: TransportEvents) => Transport): void {
+    const client = this.#newClient(false);
+    client.isAuthenticated = true;
+    this.#attach(client, open).out.protocol = 3;
+  }
+
+  #attach(client: Client, open: (events: TransportEvents) => Transport): Connection {
+    const transport = open({
       received: (bytes: Buffer, length: number) => {
         this.#beginTurn();
         connection.receive(bytes, length);
       },
       drained: () => connection.drained(),
       ended: () => connection.ended(),
-    };
-    const transport = new SocketTransport(socket, this.limits.keepAliveMs, events);
+      gone: () => connection.destroy(),
+    });
     const connection: Connection = new Connection(client, transport, this, this.#side);
     client.connection = connection;
-    if (!client.isAuthenticated) connection.reader.setLimits(respLimitsBeforeAuth);
+    return connection;
   }
 
   #newClient(isDirect: boolean): Client {
@@ -319,11 +376,29 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   }
 
   snapshot(): void {
-    this.#options.snapshots.startAll();
+    for (const vnode of this.vnodesHere.everywhere()) {
+      if (vnode.logBytes > 0) this.snapshots.want(vnode);
+    }
+  }
+
+  /** Shortens the next start. */
+  snapshotBeforeStop(): Promise<void> {
+    this.chores.stop();
+    return this.snapshots.beforeStop(this.vnodesHere.everywhere());
   }
 
   get persistence(): PersistenceFacts {
-    return this.#options.snapshots.facts;
+    const { snapshots } = this;
+    let opsSinceSnapshot = 0;
+    for (const vnode of this.vnodesHere.everywhere()) opsSinceSnapshot += vnode.opsSinceSnapshot;
+    return {
+      opsSinceSnapshot,
+      snapshotsRunning: snapshots.isRunning ? 1 : 0,
+      snapshotsTaken: snapshots.count,
+      lastSnapshotAtMs: snapshots.lastAtMs,
+      journalBytes: this.#options.storage.journalBytes,
+      isRefusing: this.#journal.full,
+    };
   }
 
   setSweeping(isOn: boolean): void {

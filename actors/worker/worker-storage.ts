@@ -9,11 +9,12 @@ import { systemTimers } from "../../runtime/base/clock.ts";
 import type { CoterieError } from "../../runtime/base/errors.ts";
 import { type Random, systemRandom } from "../../runtime/base/prng.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
-import { systemFiles } from "../../runtime/storage/files.ts";
-import { FileSpace } from "../../runtime/storage/file-space.ts";
+import { isDiskFull, systemFiles } from "../../runtime/storage/files.ts";
+import { type ClosedFile, FileSpace } from "../../runtime/storage/file-space.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
+import type { SyncTimes } from "../../runtime/storage/journal-syncs.ts";
 import {
-  type Manifest,
+  type ManifestFile,
   type ManifestVnode,
   type Manifests,
   readManifests,
@@ -26,6 +27,7 @@ import { manifestFiles, type Survey, surveyJournals } from "../../runtime/storag
 import { StateLoader } from "../../runtime/table/state-loader.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 import type { WorkerArgs } from "./worker-args.ts";
+import type { TakenSnapshot } from "./snapshots.ts";
 import { WorkerLog } from "./worker-log.ts";
 
 /** Makes and places vnodes during recovery. */
@@ -39,6 +41,7 @@ export interface StorageEvents {
   onDurable(): void;
   /** The journal is dead: what waits is unknown, and this worker must restart. */
   onFailed(error: CoterieError): void;
+  readonly syncTimes: SyncTimes;
 }
 
 /** What a recovery did. */
@@ -53,10 +56,16 @@ export class WorkerStorage {
   readonly log: WorkerLog;
   readonly #args: WorkerArgs;
   readonly #index: number;
-  readonly #space = new FileSpace();
+  /** Which closed files are still needed. */
+  readonly space = new FileSpace();
   readonly #vnodes = new Map<number, ManifestVnode>();
   readonly #manifests: Manifests;
   readonly #survey: Survey;
+  /** Files that this worker needs no more; others may. */
+  readonly #released = new Set<string>();
+  #manifestWriting: Promise<void> = Promise.resolve();
+  /** How far the files of a failed journal count. */
+  #trusted: readonly ManifestFile[] | null = null;
 
   constructor(options: {
     args: WorkerArgs;
@@ -94,9 +103,14 @@ export class WorkerStorage {
     }
     await this.#writeManifest();
     const recovery = await this.#replay(target, vnodes);
-    if (recovery.unprovenOps > 0) await this.#sync();
+    if (recovery.unprovenOps > 0) {
+      await this.sync();
+      // Said in the file, so that a later start need not write the same tail again.
+      this.journal.prove();
+    }
     for (const vnode of vnodes.values()) target.adopt(vnode);
-    for (const file of this.#survey.files) this.#space.add(file);
+    for (const file of this.#survey.files) this.space.add(ownPart(file, (id) => this.#owns(id)));
+    for (const { id, sequence } of this.#vnodes.values()) this.space.snapshotTaken(id, sequence);
     const tornBytes = this.#survey.files.reduce((sum, file) => sum + file.droppedBytes, 0);
     return { ops: recovery.ops, tornBytes };
   }
@@ -108,14 +122,6 @@ export class WorkerStorage {
     const vnodes = new Map<number, Vnode>();
     const entry = this.#vnodes.get(id);
     if (entry?.snapshot !== undefined) vnodes.set(id, await this.#load(target, entry));
-    const readable = this.journal.readable();
-    const limits = new Map(readable.map(({ name, accepted }) => [name, accepted]));
-    const { boot } = this.#args;
-    const survey = await surveyJournals({
-      ...this.#surveyOptions(),
-      limits,
-      include: (file) => file.boot < boot || file.worker === this.#index,
-    });
     const onOp = (op: RecoveredOp) => {
       let vnode = vnodes.get(op.vnodeId);
       if (vnode === undefined) {
@@ -125,8 +131,7 @@ export class WorkerStorage {
       vnode.partition.replay(op.bytes, op.start, op.end);
       vnode.logBytes += op.end - op.start;
     };
-    const filter = (vnodeId: number) => vnodeId === id;
-    await replay(survey, { ...this.#surveyOptions(), filter, onOp });
+    await this.readLog(new Set([id]), onOp);
     this.journal.restartVnode(id);
     return vnodes.get(id) ?? target.createVnode(id);
   }
@@ -137,6 +142,7 @@ export class WorkerStorage {
     const path = `${this.#args.folder}/${entry.snapshot ?? ""}`;
     await readSnapshot(systemFiles, path, (bytes, start, end) => loader.chunk(bytes, start, end));
     loader.finish();
+    vnode.snapshotSequence = vnode.partition.sequence;
     return vnode;
   }
 
@@ -161,30 +167,91 @@ export class WorkerStorage {
   }
 
   /** Everything that was appended is durable when this returns. */
-  #sync(): Promise<void> {
+  sync(): Promise<void> {
     this.journal.syncNow();
     return new Promise((resolve) => this.log.whenDurable(this.journal.collecting - 1, resolve));
   }
 
+  /** One manifest at a time, each as things are when its turn comes. */
   #writeManifest(): Promise<void> {
-    const { nodeId, boot, folder } = this.#args;
-    const manifest: Manifest = {
-      nodeId,
-      boot,
-      worker: this.#index,
-      vnodes: [...this.#vnodes.values()],
-      files: [
-        ...manifestFiles(this.#survey),
-        ...this.journal.files().map(({ name, firstCommit }) => ({ name, firstCommit })),
-      ],
-    };
-    return writeManifest(systemFiles, folder, manifest);
+    this.#manifestWriting = this.#manifestWriting.then(() => {
+      const { nodeId, boot, folder } = this.#args;
+      const old = manifestFiles(this.#survey).filter(({ name }) => !this.#released.has(name));
+      const own: readonly ManifestFile[] =
+        this.#trusted ??
+        this.journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
+      return writeManifest(systemFiles, folder, {
+        nodeId,
+        boot,
+        worker: this.#index,
+        vnodes: [...this.#vnodes.values()],
+        files: [...old, ...own.filter(({ name }) => !this.#released.has(name))],
+      });
+    });
+    return this.#manifestWriting;
+  }
+
+  /** These snapshots are durable: the manifest names them, and what they replace goes. */
+  async snapshotsTaken(taken: readonly TakenSnapshot[]): Promise<void> {
+    const stale: string[] = [];
+    for (const { vnodeId, name, sequence } of taken) {
+      const before = this.#vnodes.get(vnodeId)?.snapshot;
+      if (before !== undefined && before !== name) stale.push(before);
+      this.#vnodes.set(vnodeId, { id: vnodeId, snapshot: name, sequence });
+    }
+    await this.#writeManifest();
+    for (const { vnodeId, sequence } of taken) this.space.snapshotTaken(vnodeId, sequence);
+    for (const name of stale) await systemFiles.remove(`${this.#args.folder}/${name}`);
+  }
+
+  /** No manifest of this worker names these files any more when this returns. */
+  async release(names: readonly string[]): Promise<void> {
+    for (const name of names) this.#released.add(name);
+    await this.#writeManifest();
+  }
+
+  /** Reads the live ops of some vnodes as the log has them now. */
+  async readLog(ids: ReadonlySet<number>, onOp: (op: RecoveredOp) => void): Promise<void> {
+    const limits = new Map(this.journal.readable().map(({ name, accepted }) => [name, accepted]));
+    const { boot, folder, nodeId } = this.#args;
+    const manifests = await readManifests(systemFiles, folder, nodeId);
+    const options = { fs: systemFiles, folder, nodeId, manifests };
+    const survey = await surveyJournals({
+      ...options,
+      limits,
+      include: (file) => file.boot < boot || file.worker === this.#index,
+    });
+    await replay(survey, { ...options, filter: (id) => ids.has(id), onOp });
+  }
+
+  /** Bytes of the journal's files. */
+  get journalBytes(): number {
+    return this.journal.files().reduce((sum, file) => sum + file.bytes, 0);
+  }
+
+  /**
+   * The journal has failed: notes how far its files are trusted, so that this worker's successor
+   * believes no byte beyond the last sync that returned.
+   */
+  async distrust(): Promise<void> {
+    this.#trusted = this.journal.trusted();
+    await this.#writeManifest();
   }
 
   /** Makes everything durable and closes the files. */
   close(): Promise<void> {
     return this.journal.close();
   }
+}
+
+/** What a file holds of this worker's vnodes: the rest does not concern it. */
+function ownPart(file: ClosedFile, owns: (vnodeId: number) => boolean): ClosedFile {
+  const indexes = [...file.vnodes.keys()].filter((i) => owns(file.vnodes[i] as number));
+  return {
+    name: file.name,
+    vnodes: Uint32Array.from(indexes, (i) => file.vnodes[i] as number),
+    sequences: Float64Array.from(indexes, (i) => file.sequences[i] as number),
+  };
 }
 
 /** Opens the journal of a worker beside what the folder holds. */
@@ -223,6 +290,11 @@ export async function openStorage(
       events.onDurable();
     },
     onFailed: (error) => events.onFailed(error),
+    syncTimes: events.syncTimes,
+  });
+  await reserve.restore().catch((error: unknown) => {
+    // A full disk: the journal says so by itself, and the reserve is taken when there is space.
+    if (!isDiskFull(error)) throw error;
   });
   const storage = new WorkerStorage({ args, index, random, journal, manifests, survey });
   return storage;

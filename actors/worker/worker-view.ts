@@ -53,6 +53,8 @@ export interface WorkerView {
   vnodes(keyspace: number): Iterable<Vnode>;
   /** A vnode that exists here, or undefined. */
   findVnode(keyspace: number, partition: number): Vnode | undefined;
+  /** Whether a partition's commands can run now; not while its vnode restarts. */
+  isReady(keyspace: number, partition: number): boolean;
   /** The worker that owns a partition. */
   ownerOf(keyspace: number, partition: number): number;
   /** Removes every key of a keyspace, or of all; ops like any other. */

@@ -2,32 +2,51 @@
  * Entry of a worker thread: recovers what the data folder holds of its partitions, listens, serves,
  * and stops in order.
  */
+import { flushCompileCache } from "node:module";
 import type { Server, Socket } from "node:net";
-import { systemClock } from "../../runtime/base/clock.ts";
+import { systemClock, systemTimers } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
-import { openWorker, type WorkerContext } from "../../runtime/thread/worker-context.ts";
 import { pack } from "../../runtime/codec/pack.ts";
+import { exposeControl } from "../../runtime/thread/control.ts";
+import { openWorker, type WorkerContext } from "../../runtime/thread/worker-context.ts";
 import { listen } from "../gateway/listener.ts";
-import { MESSAGE_REPORT } from "../gateway/messages.ts";
+import { LocalHandles } from "../gateway/local-transport.ts";
+import { isHandleMessage, MESSAGE_REPORT } from "../gateway/messages.ts";
+import { SyncTimes } from "./sync-times.ts";
+import type { WorkerControl } from "./worker-control.ts";
+import { workerFacts } from "./worker-facts.ts";
 import { openStorage, type WorkerStorage } from "./worker-storage.ts";
 import { WorkerRuntime } from "./worker-runtime.ts";
 import type { WorkerArgs, WorkerReport } from "./worker-args.ts";
 
+/** How long clients that do not read their last replies are waited for. */
+const DRAIN_TIMEOUT_MS = 5_000;
+
 const servers: Server[] = [];
+const syncTimes = new SyncTimes(systemClock);
 let runtime: WorkerRuntime | undefined;
 let storage: WorkerStorage | undefined;
+let draining: Promise<void> | undefined;
 
 const context: WorkerContext = openWorker({
   portOptions: (peer) => ({
     onMessage: (kind, id, buffer, start, end) => {
-      runtime?.serve(peer, kind, id, buffer, start, end);
+      if (isHandleMessage(kind)) handles.serve(kind, id, buffer, start, end);
+      else runtime?.serve(peer, kind, id, buffer, start, end);
     },
-    onBatchEnd: () => runtime?.turn.schedule(),
+    onBatchEnd: () => {
+      if (peer === "main") handles.portMoved();
+      runtime?.turn.schedule();
+    },
   }),
   onPeerDied: (peer) => runtime?.exchange.workerDied(peer),
   onStop: stop,
 });
 
+const handles = new LocalHandles({
+  port: context.main,
+  connect: (open) => runtime?.acceptHandle(open),
+});
 const args = context.args as WorkerArgs;
 start().catch((error: unknown) => {
   if (error instanceof CoterieError) context.cannotStart(error);
@@ -37,9 +56,8 @@ start().catch((error: unknown) => {
 async function start(): Promise<void> {
   const opened = await openStorage(args, context.index, {
     onDurable: () => runtime?.onDurable(),
-    onFailed: (error) => {
-      throw error;
-    },
+    onFailed: (error) => void journalFailed(error),
+    syncTimes,
   });
   storage = opened;
   const made = new WorkerRuntime({
@@ -47,17 +65,16 @@ async function start(): Promise<void> {
     index: context.index,
     clock: systemClock,
     random: opened.random,
-    journal: opened.journal,
-    log: opened.log,
+    storage: opened,
     port: (peer) => (peer === "main" ? context.main : context.peers[peer]) ?? context.main,
     flushPorts: () => {
       context.main.flush();
       for (const peer of context.peers) peer?.flush();
     },
-    recover: (id) => opened.recoverVnode(id, made),
     onCrashLoop: (error) => {
       throw error;
     },
+    released: (files) => tellMain({ kind: "released", files }),
     shutdown: () => tellMain({ kind: "shutdown" }),
   });
   runtime = made;
@@ -69,8 +86,31 @@ async function start(): Promise<void> {
     await listen({ host: bind, port: args.gatewayPort, shared: true, accept: accept(false) }),
     await listen({ host: bind, port: direct, shared: false, accept: accept(true) }),
   );
+  tellControl(made, opened);
   context.ready();
   tellMain({ kind: "recovered", ...facts, keys: made.keyCount });
+  flushCompileCache();
+}
+
+/**
+ * The disk failed under the journal: what waits for it is unknown, so every connection ends without
+ * an answer; the successor of this worker recovers what is proven.
+ */
+async function journalFailed(error: CoterieError): Promise<void> {
+  for (const server of servers) server.close();
+  for (const client of runtime?.clients.values() ?? []) client.connection?.destroy();
+  await storage?.distrust();
+  throw error;
+}
+
+/** What the main thread may ask. */
+function tellControl(view: WorkerRuntime, { journal }: WorkerStorage): void {
+  const { exchange } = view;
+  const control: WorkerControl = {
+    facts: () => workerFacts({ view, journal, exchange, syncs: syncTimes }),
+    drain,
+  };
+  exposeControl(control, context.control);
 }
 
 /** Something that the main thread must know. */
@@ -83,9 +123,24 @@ function tellMain(report: WorkerReport): void {
   context.main.flush();
 }
 
-/** Accepts no more, answers what is in flight, syncs. */
-async function stop(): Promise<void> {
+/** Accepts no more clients, and ends those that are there once they have their replies. */
+function drain(): Promise<void> {
+  draining ??= drainNow();
+  return draining;
+}
+
+async function drainNow(): Promise<void> {
   for (const server of servers) server.close();
+  const late = systemTimers.after(DRAIN_TIMEOUT_MS, () => {
+    for (const client of runtime?.clients.values() ?? []) client.connection?.destroy();
+  });
   await runtime?.drain();
+  late.cancel();
+}
+
+/** Syncs what is acknowledged. */
+async function stop(): Promise<void> {
+  await drain();
+  await runtime?.snapshotBeforeStop();
   await storage?.close();
 }

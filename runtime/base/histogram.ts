@@ -59,6 +59,14 @@ export class Histogram {
     return pairs;
   }
 
+  /** How many of the values are below a limit; exact if the limit is a power of two. */
+  countBelow(limit: number): number {
+    const end = limit >= VALUES_END ? this.#buckets.length : bucketOf(Math.ceil(limit), this.#bits);
+    let count = 0;
+    for (let bucket = 0; bucket < end; bucket++) count += this.#buckets[bucket] as number;
+    return count;
+  }
+
   /** Adds what `pairs` of another one, of as many bits, said. */
   add(pairs: readonly number[]): void {
     for (let i = 0; i + 1 < pairs.length; i += 2) {

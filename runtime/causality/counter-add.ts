@@ -30,7 +30,10 @@ export interface WantedSum {
   readonly text: string;
 }
 
-/** The delta closest to the wanted one with which `versions` show the text; undefined: none. */
+/**
+ * The delta, or one next to it, with which `versions` show the text. Undefined: adding cannot lead
+ * there, since the target is no number, or doubles that cancelled out lack the digits.
+ */
 export function deltaThatShows(
   versions: readonly Version[],
   origins: Origins,

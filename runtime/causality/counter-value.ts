@@ -14,6 +14,10 @@ export type Amount = bigint | number;
 
 const INTEGER = /^(0|-?[1-9][0-9]{0,18})$/;
 const DECIMAL = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/;
+/** Decimals that a number is shown with at most (Redis: "%.17Lf"). */
+const DECIMALS_MAX = 17;
+/** Above it a double has no decimals, and toFixed writes no digits. */
+const DECIMAL_PLACES_LIMIT = 1e21;
 const INTEGER_MAX = 2n ** 63n - 1n;
 const INTEGER_MIN = -(2n ** 63n);
 
@@ -45,29 +49,58 @@ export function formatAmount(value: Amount): string {
   return typeof value === "bigint" ? value.toString() : formatLongDouble(value);
 }
 
+/** A number with the largest one among its terms and partial sums: what its last digits owe. */
+interface Sum {
+  total: Amount;
+  magnitude: number;
+}
+
+function include(sum: Sum, term: Amount): void {
+  // Partial sums are kept modulo 2^64: a sum of adds may pass what base + sum never does.
+  const total = addAmounts(sum.total, term);
+  sum.total = typeof total === "bigint" ? BigInt.asIntN(64, total) : total;
+  sum.magnitude = Math.max(sum.magnitude, Math.abs(Number(term)), Math.abs(Number(sum.total)));
+}
+
 /** A version's number: base + partial sums in origin order − undone tries; undefined: none. */
 export function amountOf(version: Version, origins: Origins): Amount | undefined {
+  return sumOf(version, origins)?.total;
+}
+
+function sumOf(version: Version, origins: Origins): Sum | undefined {
   const text = version.value.toString("latin1");
-  let total: Amount | undefined =
+  const base: Amount | undefined =
     version.counterKind === FLOAT_COUNTER
       ? Number(text)
       : (parseInteger(text) ?? parseDecimal(text));
-  if (total === undefined) return undefined;
+  if (base === undefined) return undefined;
+  const sum: Sum = { total: base, magnitude: Math.abs(Number(base)) };
   const adds = [...version.adds].sort((a, b) => origins.compare(a.slot, b.slot));
-  for (const add of adds) total = wrapped(addAmounts(total, entryAmount(add)));
+  for (const add of adds) include(sum, entryAmount(add));
   const undos = [...version.undos].sort(
     (a, b) => origins.compare(a.slot, b.slot) || a.counter - b.counter,
   );
   for (const undo of undos) {
     const taken = entryAmount(undo);
-    total = wrapped(addAmounts(total, typeof taken === "bigint" ? -taken : -taken));
+    include(sum, typeof taken === "bigint" ? -taken : -taken);
   }
-  return total;
+  return sum;
 }
 
-/** Partial sums are kept modulo 2^64 (a sum of adds may pass what base + sum never does). */
-function wrapped(value: Amount): Amount {
-  return typeof value === "bigint" ? BigInt.asIntN(64, value) : value;
+/**
+ * A sum as text. The last digits of a sum of doubles are noise: the shortest decimal within the
+ * precision of the largest term is meant (0.1 + 0.2 is "0.3", 1 - 1.1 is "-0.1").
+ */
+function formatSum({ total, magnitude }: Sum): string {
+  if (typeof total === "bigint") return total.toString();
+  if (magnitude > 0 && magnitude < DECIMAL_PLACES_LIMIT) {
+    const precision = 2 ** (Math.floor(Math.log2(magnitude)) - 52);
+    for (let places = 0; places <= DECIMALS_MAX; places++) {
+      const rounded = Number(total.toFixed(places));
+      if (Math.abs(rounded - total) <= precision) return formatLongDouble(rounded);
+    }
+  }
+  return formatLongDouble(total);
 }
 
 function entryAmount(entry: AddEntry | Undo): Amount {
@@ -92,14 +125,19 @@ export function shownBytes(versions: readonly Version[], origins: Origins): Buff
   const shown = shownVersions(versions, origins);
   const [only] = shown;
   if (shown.length === 1 && only !== undefined) return versionBytes(only, origins);
-  let total: Amount = 0n;
-  for (const version of shown) total = addAmounts(total, amountOf(version, origins) ?? 0n);
-  return Buffer.from(formatAmount(total), "latin1");
+  const all: Sum = { total: 0n, magnitude: 0 };
+  for (const version of shown) {
+    const sum = sumOf(version, origins);
+    if (sum === undefined) continue;
+    all.magnitude = Math.max(all.magnitude, sum.magnitude);
+    all.total = addAmounts(all.total, sum.total);
+  }
+  return Buffer.from(formatSum(all), "latin1");
 }
 
 /** One version's bytes: as written, until something was added to it. */
 export function versionBytes(version: Version, origins: Origins): Buffer {
   if (version.adds.length === 0 && version.undos.length === 0) return version.value;
-  const total = amountOf(version, origins);
-  return total === undefined ? version.value : Buffer.from(formatAmount(total), "latin1");
+  const sum = sumOf(version, origins);
+  return sum === undefined ? version.value : Buffer.from(formatSum(sum), "latin1");
 }

@@ -2,16 +2,12 @@
  * Ops as bytes: what a command did, as the log, the replicas and the tools see it.
  * Grammar with a worked example: docs/formats/op.md. Version 1.
  *
- * An op is read and written in place; a reader never trusts a length beyond the op's end.
+ * An op is written here, in place, and read by op-reader.ts.
  */
 import {
   copyBytes,
   equalBytes,
-  readF64,
-  readU32,
-  readU48,
-  readU64,
-  VarintReader,
+  varintBytes,
   writeF64,
   writeU32,
   writeU48,
@@ -37,17 +33,22 @@ export const MUTATE_CLEAR = 3;
 export const MUTATE_ADD = 4;
 export const MUTATE_EXPIRE = 5;
 export const MUTATE_UNDO = 6;
+/** A clear of every key. */
+export const MUTATE_FLUSH = 7;
 
-const SAME_KEY = 16;
-const ELEMENT = 32;
-const CONTEXT = 64;
-/** set: an expiry (or an element's copy of it) follows; add: the dot is of the op's own origin. */
-const EXTRA = 128;
+/** As `until` of a head's set: a register that says never. */
+export const UNTIL_NEVER = -1;
+
+/** First byte of a mutation: its kind, and these. */
+export const SAME_KEY = 16;
+export const ELEMENT = 32;
+export const CONTEXT = 64;
+/** set: an expiry (or an element's copy of it) follows. */
+export const EXTRA = 128;
 /** The type byte of a set also says whether the version is a counter, from this bit on. */
-const COUNTER_SHIFT = 4;
-const TYPE_MASK = 15;
+export const COUNTER_SHIFT = 4;
 
-const HEADER_BYTES = 24;
+export const HEADER_BYTES = 24;
 const FIRST_CAPACITY = 4096;
 const WRITER_BYTES_KEPT = 1024 * 1024;
 /** Bytes of a mutation besides key, name, value and dots. */
@@ -68,6 +69,8 @@ export class OpWriter {
   length = 0;
   #keyStart = 0;
   #keyEnd = -1;
+  /** Where the mutations begin. */
+  #bodyAt = 0;
 
   constructor(capacity: number) {
     this.buffer = Buffer.allocUnsafeSlow(capacity);
@@ -84,6 +87,7 @@ export class OpWriter {
     writeU64(buffer, 16, hlc);
     buffer[HEADER_BYTES] = 0; // retirement number, until the cluster brings it
     this.length = HEADER_BYTES + 1;
+    this.#bodyAt = this.length;
     this.#keyEnd = -1;
   }
 
@@ -101,23 +105,35 @@ export class OpWriter {
     this.setFlag(full ? OP_PAST | OP_PAST_FULL : OP_PAST);
     this.#reserve(8);
     this.length = writeVarint(this.buffer, this.length, count);
+    this.#bodyAt = this.length;
   }
 
   pastEntry(high: number, low: number, counter: number): void {
     this.#reserve(DOT_BYTES);
     this.#dot(high, low, counter);
+    this.#bodyAt = this.length;
   }
 
-  /** The op id of a retry-safe call, after the past, with the reply to repeat. */
+  /**
+   * The id of a retry-safe call with the reply to repeat. It stands before the mutations, but the
+   * reply is known after them: they are moved.
+   */
   opId(high: number, low: number, sequence: number, reply: Buffer): void {
     this.setFlag(OP_ID);
-    this.#reserve(DOT_BYTES + 8 + reply.length);
+    const room = 8 + varintBytes(sequence) + varintBytes(reply.length) + reply.length;
+    this.#reserve(room);
+    const { buffer, length } = this;
+    buffer.copy(buffer, this.#bodyAt + room, this.#bodyAt, length);
+    this.length = this.#bodyAt;
     this.#dot(high, low, sequence);
-    this.length = writeVarint(this.buffer, this.length, reply.length);
-    this.length = copyBytes(this.buffer, this.length, reply, 0, reply.length);
+    this.length = writeVarint(buffer, this.length, reply.length);
+    copyBytes(buffer, this.length, reply, 0, reply.length);
+    this.length = length + room;
+    this.#bodyAt += room;
+    this.#keyEnd = -1;
   }
 
-  /** `set` of the head cell. `until` 0: no expiry. */
+  /** `set` of the head cell. `until` 0: without a register. */
   setHead(
     key: Buffer,
     keyStart: number,
@@ -132,7 +148,10 @@ export class OpWriter {
     this.#open(MUTATE_SET | (until === 0 ? 0 : EXTRA), key, keyStart, keyEnd, end - start);
     this.buffer[this.length++] = type | (counterKind << COUNTER_SHIFT);
     this.#bytes(value, start, end);
-    if (until !== 0) this.length = writeVarint(this.buffer, this.length, until);
+    if (until !== 0) {
+      const at = until === UNTIL_NEVER ? 0 : until;
+      this.length = writeVarint(this.buffer, this.length, at);
+    }
   }
 
   /** `set` of an element: type | counter kind << 4. `copyAt` 0: its key has no expiry. */
@@ -164,6 +183,12 @@ export class OpWriter {
 
   clear(key: Buffer, keyStart: number, keyEnd: number): void {
     this.#open(MUTATE_CLEAR, key, keyStart, keyEnd, 0);
+  }
+
+  /** `clear` of every key. */
+  flush(): void {
+    this.#reserve(MUTATION_BYTES);
+    this.buffer[this.length++] = MUTATE_FLUSH | SAME_KEY;
   }
 
   /** `add` to the version with that dot. */
@@ -294,196 +319,5 @@ export class OpWriters {
   give(writer: OpWriter): void {
     writer.reset();
     if (writer.buffer.length <= WRITER_BYTES_KEPT) this.#free.push(writer);
-  }
-}
-
-/** Reads one op: the header by `open`, then mutation by mutation. Fields hold what was read last. */
-export class OpReader {
-  source: Buffer = Buffer.alloc(0);
-  flags = 0;
-  originHigh = 0;
-  originLow = 0;
-  counter = 0;
-  hlc = 0;
-  retirement = 0;
-  /** The op id, if OP_ID: session and sequence, and the remembered reply. */
-  idHigh = 0;
-  idLow = 0;
-  idSequence = 0;
-  idReplyStart = 0;
-  idReplyEnd = 0;
-
-  kind = 0;
-  type = 0;
-  counterKind = 0;
-  hasName = false;
-  keyStart = 0;
-  keyEnd = 0;
-  nameStart = 0;
-  nameEnd = 0;
-  valueStart = 0;
-  valueEnd = 0;
-  /** set: expiry or the element's copy of it (0: none); expire: the time (0: never). */
-  at = 0;
-  /** add and undo: the version; expire and contexts: `dots`. */
-  dot: OriginDot = { high: 0, low: 0, counter: 0 };
-  tried: OriginDot = { high: 0, low: 0, counter: 0 };
-  dots: OriginDot[] = [];
-  hasContext = false;
-  delta: bigint | number = 0n;
-
-  readonly #varint = new VarintReader();
-  #end = 0;
-  #pastLeft = 0;
-  /** Set once something did not fit: the op is not well formed. */
-  #broken = false;
-
-  /** Begins an op; false if its bytes are not one. Past entries are read by `nextPast`. */
-  open(source: Buffer, start: number, end: number): boolean {
-    this.source = source;
-    this.#end = end;
-    this.#broken = false;
-    this.#pastLeft = 0;
-    if (end - start <= HEADER_BYTES || source[start] !== OP_FORMAT) return false;
-    this.flags = source[start + 1] as number;
-    this.originLow = readU32(source, start + 2);
-    this.originHigh = readU32(source, start + 6);
-    this.counter = readU48(source, start + 10);
-    this.hlc = readU64(source, start + 16);
-    this.#varint.at = start + HEADER_BYTES;
-    this.retirement = this.#number();
-    if (this.flags & OP_TOKEN) this.#varint.at += 8;
-    if (this.flags & OP_PAST) this.#pastLeft = this.#number();
-    else this.#readId();
-    return !this.#broken;
-  }
-
-  /** The next entry of the past in `dot`; false after the last. */
-  nextPast(): boolean {
-    if (this.#pastLeft === 0 || this.#broken) return false;
-    this.dot = this.#readDot();
-    if (--this.#pastLeft === 0) this.#readId();
-    return !this.#broken;
-  }
-
-  /** The next mutation; false after the last. The past must have been read. */
-  next(): boolean {
-    while (this.#pastLeft > 0) if (!this.nextPast()) return false;
-    if (this.#broken || this.#varint.at >= this.#end) return false;
-    const first = this.source[this.#varint.at++] as number;
-    this.kind = first & 15;
-    if ((first & SAME_KEY) === 0) {
-      const length = this.#number();
-      this.keyStart = this.#varint.at;
-      this.keyEnd = this.keyStart + length;
-      this.#varint.at = this.keyEnd;
-    }
-    this.hasName = (first & ELEMENT) !== 0;
-    this.at = 0;
-    this.hasContext = false;
-    this.#body(first);
-    return !this.#broken && this.#varint.at <= this.#end;
-  }
-
-  /** Whether everything read fitted in the op. */
-  get isBroken(): boolean {
-    return this.#broken || this.#varint.at > this.#end;
-  }
-
-  #body(first: number): void {
-    switch (this.kind) {
-      case MUTATE_SET:
-        this.#cell();
-        this.valueEnd = this.#number();
-        this.valueStart = this.#varint.at;
-        this.valueEnd += this.valueStart;
-        this.#varint.at = this.valueEnd;
-        if (first & EXTRA) this.at = this.#number();
-        if (first & CONTEXT) this.#context();
-        return;
-      case MUTATE_REMOVE:
-        this.#cell();
-        if (first & CONTEXT) this.#context();
-        return;
-      case MUTATE_CLEAR:
-        return;
-      case MUTATE_ADD:
-        this.#cell();
-        this.dot = this.#readDot();
-        this.delta = this.#amount();
-        return;
-      case MUTATE_EXPIRE:
-        this.dots = this.#readDots();
-        this.at = this.#number();
-        return;
-      case MUTATE_UNDO:
-        this.#cell();
-        this.dot = this.#readDot();
-        this.tried = this.#readDot();
-        this.delta = this.#amount();
-        return;
-      default:
-        this.#broken = true;
-    }
-  }
-
-  #cell(): void {
-    const type = this.source[this.#varint.at++] as number;
-    this.type = type & TYPE_MASK;
-    this.counterKind = type >>> COUNTER_SHIFT;
-    if (!this.hasName) return;
-    const length = this.#number();
-    this.nameStart = this.#varint.at;
-    this.nameEnd = this.nameStart + length;
-    this.#varint.at = this.nameEnd;
-  }
-
-  #context(): void {
-    this.hasContext = true;
-    this.dots = this.#readDots();
-  }
-
-  #readId(): void {
-    if ((this.flags & OP_ID) === 0) return;
-    const id = this.#readDot();
-    this.idHigh = id.high;
-    this.idLow = id.low;
-    this.idSequence = id.counter;
-    const length = this.#number();
-    this.idReplyStart = this.#varint.at;
-    this.idReplyEnd = this.idReplyStart + length;
-    this.#varint.at = this.idReplyEnd;
-  }
-
-  #readDot(): OriginDot {
-    const at = this.#varint.at;
-    this.#varint.at = at + 8;
-    const counter = this.#number();
-    return { low: readU32(this.source, at), high: readU32(this.source, at + 4), counter };
-  }
-
-  #readDots(): OriginDot[] {
-    const dots: OriginDot[] = [];
-    for (let left = this.#number(); left > 0 && !this.#broken; left--) dots.push(this.#readDot());
-    return dots;
-  }
-
-  #amount(): bigint | number {
-    const at = this.#varint.at;
-    this.#varint.at = at + 9;
-    if (this.#varint.at > this.#end) {
-      this.#broken = true;
-      return 0n;
-    }
-    if (this.source[at] === 0) return this.source.readBigInt64LE(at + 1);
-    return readF64(this.source, at + 1);
-  }
-
-  #number(): number {
-    const value = this.#varint.read(this.source, this.#end);
-    if (value >= 0) return value;
-    this.#broken = true;
-    this.#varint.at = this.#end;
-    return 0;
   }
 }

@@ -67,7 +67,8 @@ export async function openDataFolder(options: DataFolderOptions): Promise<DataFo
     const boot = Math.max(identity.boot, largestBoot(names)) + 1;
     const started = { ...identity, boot };
     await replaceFile(fs, realPath, IDENTITY_NAME, encodeIdentity(started));
-    if (known === undefined) await fs.syncFolder(realPath.slice(0, realPath.lastIndexOf("/")) || "/");
+    if (known === undefined)
+      await fs.syncFolder(realPath.slice(0, realPath.lastIndexOf("/")) || "/");
     await replaceFile(fs, realPath, PID_NAME, Buffer.from(`${options.pid}\n`));
     return {
       ...started,
@@ -206,7 +207,7 @@ async function readIdentity(
   if (whole) return { nodeId, clusterId, nodeName, hashSeed, boot };
   throw new CoterieError(
     "CORRUPT",
-    `${path} is damaged at offset 0: its checksum or a field does not fit. Restore the file from a ` +
+    `${path} is damaged at offset 0: its checksum or a field does not fit. Restore it from a ` +
       "copy: it says whose the data are",
     { detail: { path, offset: 0 } },
   );

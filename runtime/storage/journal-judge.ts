@@ -3,7 +3,7 @@
  * each counts. Pure.
  *
  * The rule: commits are dense. If commit n is not there whole, then
- * - a later frame of this journal that says n was durable proves damage: corruption, nothing counts;
+ * - a later frame of this journal that says n was durable proves damage: nothing counts;
  * - otherwise n is the torn tail: it and all after it were never promised and are dropped.
  * Later frames are looked for at every sector of every file. A header alone is proof: it fills less
  * than a sector, and only this journal writes it, at this place, after that sync returned.

@@ -7,6 +7,7 @@
  * after a failed one `through` never moves again.
  */
 import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
 import { FILE_HEADER_BYTES } from "./journal-format.ts";
 import type { JournalFile } from "./journal-space.ts";
 
@@ -16,6 +17,13 @@ export interface SyncEvents {
   /** A sync returned; another may begin. */
   returned(): void;
   failed(error: Error): void;
+}
+
+/** Measures the syncs of commits. */
+export interface SyncTimes {
+  readonly clock: Clock;
+  /** A sync has succeeded. */
+  note(durationMs: number): void;
 }
 
 /** A commit and where its frame ends. */
@@ -33,6 +41,7 @@ interface RetiringFile {
 
 export class JournalSyncs {
   readonly #events: SyncEvents;
+  readonly #times: SyncTimes | undefined;
   #durable: Point;
   #syncing: JournalFile | undefined;
   #syncCommit = 0;
@@ -42,8 +51,9 @@ export class JournalSyncs {
   #retireBusy = false;
   #dead = false;
 
-  constructor(firstFile: number, events: SyncEvents) {
+  constructor(firstFile: number, events: SyncEvents, times?: SyncTimes) {
     this.#events = events;
+    this.#times = times;
     this.#durable = { commit: 0, fileNumber: firstFile, end: FILE_HEADER_BYTES };
     this.#synced = this.#durable;
   }
@@ -77,6 +87,8 @@ export class JournalSyncs {
     assert(this.#syncing === undefined, "at most one sync of the current file is in flight");
     this.#syncing = file;
     this.#syncCommit = commit;
+    const times = this.#times;
+    const beganMs = times?.clock.monotonicMs() ?? 0;
     file.file.sync((error) => {
       if (this.#dead) return;
       this.#syncing = undefined;
@@ -84,6 +96,7 @@ export class JournalSyncs {
         this.#fail(error);
         return;
       }
+      times?.note(times.clock.monotonicMs() - beganMs);
       this.#synced = { commit, fileNumber: file.header.number, end };
       this.#retireNext();
       this.#settle();

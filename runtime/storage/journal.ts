@@ -23,7 +23,7 @@ import {
   SECTOR_BYTES,
 } from "./journal-format.ts";
 import { JournalSpace, type JournalSpaceOptions } from "./journal-space.ts";
-import { JournalSyncs } from "./journal-syncs.ts";
+import { JournalSyncs, type SyncTimes } from "./journal-syncs.ts";
 
 /** Bytes of a frame's header that are the same for all frames of a file. */
 const IDENTITY_BYTES = 32;
@@ -31,6 +31,8 @@ const IDENTITY_BYTES = 32;
 export interface JournalOptions extends JournalSpaceOptions {
   readonly arenaBytes?: number;
   readonly arenaBytesMax?: number;
+  /** Told how long each sync of commits took, for metrics. */
+  readonly syncTimes?: SyncTimes;
   /** Every commit up to this one is durable. Called in order, after `durableThrough` moved. */
   onDurable(commit: number): void;
   /** The journal is dead; commits after `lastDurable` have an unknown outcome. Called once. */
@@ -89,11 +91,12 @@ export class Journal {
     this.#options = options;
     this.#arena = new FrameArena(options.arenaBytes, options.arenaBytesMax);
     this.#space = space;
-    this.#syncs = new JournalSyncs(space.current.header.number, {
-      moved: (through) => options.onDurable(through),
+    const events = {
+      moved: (through: number) => options.onDurable(through),
       returned: () => this.#syncReturned(),
-      failed: (error) => this.#fail(error),
-    });
+      failed: (error: Error) => this.#fail(error),
+    };
+    this.#syncs = new JournalSyncs(space.current.header.number, events, options.syncTimes);
     this.#startFile();
   }
 

@@ -86,7 +86,7 @@ export class SnapshotWriter {
     return this.#position;
   }
 
-  /** Appends source[start, end), at most SNAPSHOT_CHUNK_BYTES_MAX; keep it still until it returns. */
+  /** Appends source[start, end), at most SNAPSHOT_CHUNK_BYTES_MAX; leave it as it is until then. */
   async chunk(source: Buffer, start: number, end: number): Promise<void> {
     const length = end - start;
     assert(length > 0 && length <= SNAPSHOT_CHUNK_BYTES_MAX, "a chunk has 1 byte to 1 MB");

@@ -156,7 +156,8 @@ function checkOwner(header: FileHeader, nodeId: string, path: string): void {
   if (header.nodeId === nodeId) return;
   throw new CoterieError(
     "DATA_FOLDER_FOREIGN",
-    `${path} belongs to node ${header.nodeId}, this folder to ${nodeId}: move the foreign file away`,
+    `${path} belongs to node ${header.nodeId}, this folder to ${nodeId}: ` +
+      "move the foreign file away",
     { detail: { path, nodeId: header.nodeId } },
   );
 }

@@ -11,7 +11,7 @@ import { assert } from "../base/assert.ts";
 import type { MemoryTable } from "./memory-table.ts";
 import type { Ref } from "./slab-pool.ts";
 
-/** Collections up to this size are freed at once: cheaper than remembering them. */
+/** What is freed at once costs less than remembering it. */
 const EAGER_ITEMS_MAX = 64;
 
 interface Detached {
@@ -25,6 +25,9 @@ interface Detached {
 }
 
 export class Garbage {
+  /** Collections up to this size are freed at once. */
+  eagerItemsMax = EAGER_ITEMS_MAX;
+
   readonly #table: MemoryTable;
   /** By block, in the order in which they were detached. */
   readonly #detached = new Map<Ref, Detached>();
@@ -79,7 +82,7 @@ export class Garbage {
     table.orphanBlock(block);
     this.#detached.set(block, entry);
     this.#held++;
-    if (count <= EAGER_ITEMS_MAX) this.#free(entry, EAGER_ITEMS_MAX);
+    if (count <= this.eagerItemsMax) this.#free(entry, count);
   }
 
   /** Frees up to about `itemsMax` elements; returns whether any remain. */

@@ -172,7 +172,7 @@ export class GeneralCells {
       made = table.newKey(key, start, end, kind, flags | link, value.length);
       if (link !== 0) records.setBlock(made, block);
     }
-    this.#fill(made, versions, value);
+    this.fill(made, versions, value);
     if (ref !== 0) table.replaceKey(ref, made);
     return made;
   }
@@ -208,7 +208,7 @@ export class GeneralCells {
       shape.flags,
       value.length,
     );
-    this.#fill(made, versions, value);
+    this.fill(made, versions, value);
     if (ref !== 0) table.freeElement(block, ref);
     table.linkElement(block, made);
     return made;
@@ -218,7 +218,8 @@ export class GeneralCells {
     return latestVersion(versions, this.#origins)?.value ?? EMPTY;
   }
 
-  #fill(ref: Ref, versions: readonly Version[], value: Buffer): void {
+  /** Writes versions into a fresh record of their shape. */
+  fill(ref: Ref, versions: readonly Version[], value: Buffer): void {
     const records = this.#table.records;
     value.copy(records.bytes(ref), records.valueAt(ref));
     const version = versions[0];
@@ -242,7 +243,7 @@ function isSortedElement(kind: number): boolean {
 }
 
 /** Kind, flags and value bytes of the record for these versions. */
-function shapeOf(versions: readonly Version[]): { kind: number; flags: number; value: Buffer } {
+export function shapeOf(versions: readonly Version[]): { kind: number; flags: number; value: Buffer } {
   const version = versions[0];
   if (version === undefined) return { kind: 0, flags: HEADLESS, value: EMPTY };
   const plain = versions.length === 1 && version.adds.length <= 1 && version.undos.length === 0;

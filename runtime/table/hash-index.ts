@@ -100,6 +100,58 @@ export class HashIndex {
     this.count++;
   }
 
+  /**
+   * Puts many refs into an empty index at once, far cheaper than one by one: `hashes` ascend as
+   * unsigned numbers, `refs[i]` has `hashes[i]`.
+   */
+  fill(hashes: Uint32Array, refs: Uint32Array, count: number): void {
+    assert(this.#directory === 0, "only an empty index is filled");
+    if (count === 0) return;
+    this.#open();
+    const sparse = Math.ceil(Math.log2((count * DIRECTORY_SPARSITY_MAX) / SEGMENT_KEYS_MAX));
+    const depthMax = Math.max(0, Math.min(DIRECTORY_DEPTH_MAX, sparse));
+    this.#segments.free(this.#segmentOf(0));
+    this.#segmentCount = 0;
+    this.#deepest = 0;
+    this.#fillPrefix(hashes, refs, 0, count, 0, 0, depthMax);
+    this.count = count;
+  }
+
+  /** Makes the segments of the hashes [start, end), which begin with the same `depth` bits. */
+  #fillPrefix(
+    hashes: Uint32Array,
+    refs: Uint32Array,
+    start: number,
+    end: number,
+    prefix: number,
+    depth: number,
+    depthMax: number,
+  ): void {
+    if (end - start > SEGMENT_KEYS_MAX && depth < depthMax) {
+      const upper = (prefix | (1 << (31 - depth))) >>> 0;
+      let middle = start;
+      let high = end;
+      while (middle < high) {
+        const at = (middle + high) >>> 1;
+        if ((hashes[at] as number) < upper) middle = at + 1;
+        else high = at;
+      }
+      this.#fillPrefix(hashes, refs, start, middle, prefix, depth + 1, depthMax);
+      this.#fillPrefix(hashes, refs, middle, end, upper, depth + 1, depthMax);
+      return;
+    }
+    while (depth > this.#depth) this.#deepen();
+    const segments = this.#segments;
+    let segment = segments.create(depth);
+    for (let i = start; i < end; i++) {
+      const tag = segments.tag(segment, hashes[i] as number);
+      segment = segments.insert(segment, i - start, tag, refs[i] as number);
+    }
+    this.#point(prefix, depth, segment);
+    this.#segmentCount++;
+    if (depth === this.#depth) this.#deepest++;
+  }
+
   /** Takes one ref out; false if it is not there. Free its record afterwards. */
   remove(hash: number, ref: Ref): boolean {
     if (!this.#find(hash, ref)) return false;

@@ -89,6 +89,7 @@ export class KeyView {
   #isPlain(ref: Ref, nowMs: number): boolean {
     const { table } = this.#partition;
     const block = table.records.block(ref);
+    if (block === 0) return false;
     const type = table.records.kind(ref) & KIND_TYPE;
     if (table.blockType(block) !== type || table.blockNext(block) !== 0) return false;
     const copyMin = table.blockCopyMin(block);

@@ -13,6 +13,7 @@ import { copyBytes } from "../base/bytes.ts";
 import { hashBytes, mixHash } from "../base/hash.ts";
 import type { Covers } from "../causality/cell.ts";
 import { LIST, ZSET } from "../causality/cell.ts";
+import { UNTIL_NEVER } from "../causality/op.ts";
 import { Garbage } from "./garbage.ts";
 import { HashIndex } from "./hash-index.ts";
 import { Heap } from "./heap.ts";
@@ -53,12 +54,15 @@ export class MemoryTable {
   readonly op: TableOp = { slot: 0, counter: 0, hlc: 0, covers: null, sequence: 0 };
   readonly records: Records;
   readonly heap: Heap;
-  readonly keys: HashIndex;
+  keys: HashIndex;
   readonly garbage: Garbage;
   /** Root of all keys in byte order. */
   keyRoot: Ref = 0;
   readonly keyOrder: OrderedIndex;
-  /** Records of keys that carry an expiry (or several versions): what a sweep looks for. */
+  /**
+   * Keys that carry an expiry or several versions, and collections with elements that carry a copy
+   * of one: what a sweep looks for.
+   */
   expiring = 0;
   /** Hash of the key or name last looked up. */
   hash = 0;
@@ -67,7 +71,7 @@ export class MemoryTable {
   /** Told of every record that is about to change while a snapshot has not got it; else null. */
   onBeforeChange: ((ref: Ref) => void) | null = null;
 
-  readonly #elements: HashIndex;
+  #elements: HashIndex;
   readonly #positions: OrderedIndex;
   readonly #names: OrderedIndex;
   readonly #scores: OrderedIndex;
@@ -142,6 +146,21 @@ export class MemoryTable {
     return ref;
   }
 
+  /** As `insertKey`, for a key that follows all others; not yet in the hash index (`keys.fill`). */
+  appendKey(
+    source: Buffer,
+    start: number,
+    end: number,
+    kind: number,
+    flags: number,
+    valueLength: number,
+  ): Ref {
+    const ref = this.newKey(source, start, end, kind, flags, valueLength);
+    this.keyRoot = this.keyOrder.insert(this.keyRoot, ref);
+    if (flags & (EXPIRY | BLOB)) this.expiring++;
+    return ref;
+  }
+
   newKey(
     source: Buffer,
     start: number,
@@ -152,6 +171,7 @@ export class MemoryTable {
   ): Ref {
     const ref = this.heap.allocate(recordBytes(kind, flags, end - start, valueLength));
     this.records.setShape(ref, kind, flags | this.mark, end - start, valueLength);
+    if (flags & COLLECTION) this.records.setBlock(ref, 0);
     copyBytes(this.records.bytes(ref), this.records.keyAt(ref), source, start, end);
     return ref;
   }
@@ -181,7 +201,7 @@ export class MemoryTable {
 
   /**
    * `set` on the head cell where it covers all there is: key record `ref` (0: none) becomes one
-   * version. Its collections, if any, stay. Returns the record.
+   * version. Its collections, if any, stay. `until` as in an op. Returns the record.
    */
   setHead(
     ref: Ref,
@@ -221,7 +241,10 @@ export class MemoryTable {
       }
     }
     records.setDot(made, this.op.slot, this.op.counter, this.op.hlc);
-    if (expiry !== 0) records.setExpiry(made, until, this.op.hlc, this.op.slot);
+    if (expiry !== 0) {
+      const at = until === UNTIL_NEVER ? 0 : until;
+      records.setExpiry(made, at, this.op.hlc, this.op.slot);
+    }
     copyBytes(records.bytes(made), records.valueAt(made), value, valueStart, valueEnd);
     return made;
   }
@@ -262,7 +285,6 @@ export class MemoryTable {
     const kind = records.kind(ref);
     const made = this.newKey(records.bytes(ref), keyAt, keyEnd, kind, flags, length);
     this.copyFields(ref, made);
-    if (flags & ~records.flags(ref) & COLLECTION) records.setBlock(made, 0);
     copyBytes(
       records.bytes(made),
       records.valueAt(made),
@@ -313,8 +335,15 @@ export class MemoryTable {
 
   /** Notes an element's copy of its key's expiry. */
   noteCopy(block: Ref, copyAt: number): void {
-    if (copyAt === 0 || copyAt >= this.blockCopyMin(block)) return;
+    if (copyAt !== 0 && copyAt < this.blockCopyMin(block)) this.setBlockCopyMin(block, copyAt);
+  }
+
+  /** Says anew which is the smallest copy of an expiry: Infinity if no element has one. */
+  setBlockCopyMin(block: Ref, copyAt: number): void {
+    const before = this.blockCopyMin(block);
     this.records.doubles(block)[(this.records.at(block) >>> 3) + BLOCK_COPY_DOUBLE] = copyAt;
+    const counted = (at: number) => (at === Number.POSITIVE_INFINITY ? 0 : 1);
+    this.expiring += counted(copyAt) - counted(before);
   }
 
   /** Sequence of the last op that changed an element. */
@@ -329,6 +358,7 @@ export class MemoryTable {
 
   /** Says that a block's key is gone: its elements are being freed. */
   orphanBlock(block: Ref): void {
+    this.setBlockCopyMin(block, Number.POSITIVE_INFINITY);
     this.records.words(block)[(this.records.at(block) >>> 2) + BLOCK_KEY] = 0;
   }
 
@@ -453,6 +483,24 @@ export class MemoryTable {
     return ref;
   }
 
+  /** The same plain element in another block of its key. */
+  copyElement(from: Ref, block: Ref): Ref {
+    const records = this.records;
+    const nameAt = records.keyAt(from);
+    const nameEnd = nameAt + records.keyLength(from);
+    const length = records.valueLength(from);
+    const flags = records.flags(from) & ~MARKED;
+    const bytes = records.bytes(from);
+    const hash = records.nameHash(from);
+    const kind = records.kind(from);
+    const made = this.newElement(block, hash, bytes, nameAt, nameEnd, kind, flags, length);
+    this.copyFields(from, made);
+    copyBytes(records.bytes(made), records.valueAt(made), bytes, nameEnd, nameEnd + length);
+    this.noteCopy(block, records.copyAt(made));
+    this.linkElement(block, made);
+    return made;
+  }
+
   /** Puts a filled element record into the indexes of its collection. */
   linkElement(block: Ref, ref: Ref): void {
     const type = this.blockType(block);
@@ -542,6 +590,7 @@ export class MemoryTable {
   dropEmpty(block: Ref): void {
     if (this.blockRoot(block) !== 0) return;
     const key = this.blockKey(block);
+    this.setBlockCopyMin(block, Number.POSITIVE_INFINITY);
     this.unlinkBlock(block);
     this.heap.free(block);
     this.dropNamelessKey(key);
@@ -550,6 +599,18 @@ export class MemoryTable {
   /** Removes a key record without head versions and collections. */
   dropNamelessKey(key: Ref): void {
     if (this.records.flags(key) & HEADLESS && this.records.block(key) === 0) this.removeKey(key);
+  }
+
+  /** Forgets everything at once: a flush by an op that covers all. */
+  reset(): void {
+    this.garbage.reset();
+    this.heap.releaseAll();
+    this.keys = new HashIndex(this.heap, (ref) => this.keyHashOf(ref));
+    this.#elements = new HashIndex(this.heap, (ref) => this.elementHashOf(ref));
+    this.keyRoot = 0;
+    this.expiring = 0;
+    this.#probe = 0;
+    this.#probeBytes = 0;
   }
 
   /** `clear` by an op that covers all: the key is gone at once, its elements are freed in slices. */

@@ -1,5 +1,5 @@
 /**
- * The six mutations of design 4.4-4.6 on a table: the one way in which cells change, whether the op
+ * The mutations of design 4.4-4.6 on a table: the one way in which cells change, whether the op
  * was made here, comes from another replica, or is replayed.
  *
  * The op's dot, stamp and what it covers stand in `table.op`. Mutations that cover all that the
@@ -15,10 +15,19 @@ import {
   undoOnVersion,
 } from "../causality/cell.ts";
 import type { CellName } from "../causality/cell-name.ts";
+import { UNTIL_NEVER } from "../causality/op.ts";
 import type { Origins } from "../causality/origins.ts";
 import { GeneralCells } from "./general-cells.ts";
 import type { MemoryTable } from "./memory-table.ts";
-import { ADDS, BLOB, HEADLESS, KIND_COUNTER_SHIFT, KIND_TYPE, MARKED } from "./record.ts";
+import {
+  ADDS,
+  BLOB,
+  HEADLESS,
+  KIND_COUNTER_SHIFT,
+  KIND_ELEMENT,
+  KIND_TYPE,
+  MARKED,
+} from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -34,7 +43,7 @@ export class Mutations {
     this.cells = new GeneralCells(table, origins);
   }
 
-  /** `set` of the head. `until` 0: no expiry. Returns the key's record. */
+  /** `set` of the head, `until` as in an op. Returns the key's record. */
   setHead(
     key: Buffer,
     start: number,
@@ -54,7 +63,8 @@ export class Mutations {
       return table.setHead(ref, key, start, end, kind, value, valueStart, valueEnd, until);
     }
     const { slot, counter, hlc } = table.op;
-    const expiry = until === 0 ? null : { at: until, hlc, slot };
+    const at = until === UNTIL_NEVER ? 0 : until;
+    const expiry = until === 0 ? null : { at, hlc, slot };
     const bytes = Buffer.from(value.subarray(valueStart, valueEnd));
     const made = version({ slot, counter, hlc, type, counterKind, value: bytes, expiry });
     const versions = setVersion(this.cells.versions(ref), made, covers);
@@ -148,23 +158,82 @@ export class Mutations {
     if (left !== 0) this.#removeHead(left, { ...cell, nameStart: 0, nameEnd: 0 }, covers);
   }
 
-  /** Removes the covered versions of each element, for a clear that is concurrent to some of them. */
+  /** A `clear` of every key, by an op that is concurrent to some of them. */
+  flush(covers: Covers): void {
+    const table = this.#table;
+    const { records, keyOrder } = table;
+    for (let rank = 0; ; ) {
+      const ref = keyOrder.at(table.keyRoot, rank);
+      if (ref === 0) return;
+      const at = records.keyAt(ref);
+      const key = Buffer.from(records.bytes(ref).subarray(at, at + records.keyLength(ref)));
+      this.clear(key, 0, key.length, covers);
+      if (table.find(key, 0, key.length) !== 0) rank++;
+    }
+  }
+
+  /**
+   * Removes the covered versions of each element, for a clear that is concurrent to some of them:
+   * one look at every element, then work by what is fewer. Where most goes, what stays moves to a
+   * block of its own and the old one is freed in slices.
+   */
   #clearElements(ref: Ref, covers: Covers): void {
     const table = this.#table;
     const records = table.records;
     const blocks: Ref[] = [];
-    for (let block = records.block(ref); block !== 0; block = table.blockNext(block)) {
-      blocks.push(block);
-    }
+    for (let b = records.block(ref); b !== 0; b = table.blockNext(b)) blocks.push(b);
     for (const block of blocks) {
-      for (const element of this.elementsOf(block)) {
-        const versions = this.cells.versions(element);
-        const kept = removeCovered(versions, covers);
-        if (kept.length === versions.length) continue;
-        this.storeElement(block, element, kept);
+      const kept: Ref[] = [];
+      let cut = 0;
+      const order = table.orderOf(table.blockType(block));
+      order.seek(table.blockRoot(block), 0);
+      for (let element = order.next(); element !== 0; element = order.next()) {
+        const isBlob = (records.flags(element) & BLOB) !== 0;
+        if (!isBlob && covers(records.slot(element), records.counter(element))) cut++;
+        else kept.push(element);
       }
+      if (cut > table.garbage.eagerItemsMax && kept.length < cut) {
+        this.#keepElements(block, kept, covers);
+        continue;
+      }
+      for (const element of this.elementsOf(block)) this.#cutElement(block, element, covers);
       table.dropEmpty(block);
     }
+  }
+
+  #cutElement(block: Ref, element: Ref, covers: Covers): void {
+    const table = this.#table;
+    const records = table.records;
+    if ((records.flags(element) & BLOB) === 0) {
+      if (covers(records.slot(element), records.counter(element))) table.freeElement(block, element);
+      return;
+    }
+    const versions = this.cells.versions(element);
+    const left = removeCovered(versions, covers);
+    if (left.length < versions.length) this.storeElement(block, element, left);
+  }
+
+  /** Moves elements to a new block, without what is covered of them, and gives the old one up. */
+  #keepElements(block: Ref, kept: readonly Ref[], covers: Covers): void {
+    const table = this.#table;
+    const records = table.records;
+    const key = table.blockKey(block);
+    table.unlinkBlock(block);
+    const made = table.ensureBlock(key, table.blockType(block));
+    for (const element of kept) {
+      if ((records.flags(element) & BLOB) === 0) {
+        table.copyElement(element, made);
+        continue;
+      }
+      const left = removeCovered(this.cells.versions(element), covers);
+      if (left.length === 0) continue;
+      const at = records.keyAt(element);
+      const end = at + records.keyLength(element);
+      const hash = records.nameHash(element);
+      this.cells.storeElement(made, 0, hash, records.bytes(element), at, end, left);
+    }
+    table.garbage.detach(key, block);
+    table.dropEmpty(made);
   }
 
   /** The element records of a collection in its order, as a list that survives changes. */
@@ -189,6 +258,16 @@ export class Mutations {
     this.cells.storeElement(block, element, hash, name, 0, length, versions);
   }
 
+  /** Stores versions of an element that is not there. */
+  addElement(key: Buffer, type: number, name: Buffer, versions: readonly Version[]): void {
+    const table = this.#table;
+    let ref = table.find(key, 0, key.length);
+    if (ref === 0) ref = table.insertKey(key, 0, key.length, 0, HEADLESS, 0);
+    const block = table.ensureBlock(ref, type);
+    const hash = table.hashOf(name, 0, name.length);
+    this.cells.storeElement(block, 0, hash, name, 0, name.length, versions);
+  }
+
   /** `add` to the version with that dot, if it is still there. */
   add(cell: CellName, dot: Dot, delta: bigint | number): void {
     const { slot, counter } = this.#table.op;
@@ -198,7 +277,7 @@ export class Mutations {
         : { slot, counter, integer: 0n, real: delta, float: true };
     const ref = this.#cellRef(cell);
     if (ref === 0) return;
-    if (cell.name === null && this.#addInPlace(ref, dot, entry)) return;
+    if (this.#addInPlace(ref, dot, entry)) return;
     this.#change(cell, (all) => addToVersion(all, dot, entry));
   }
 
@@ -227,7 +306,9 @@ export class Mutations {
     const flags = records.flags(ref);
     if (flags & (BLOB | HEADLESS)) return false;
     if (records.slot(ref) !== dot.slot || records.counter(ref) !== dot.counter) return false;
+    const isElement = (records.kind(ref) & KIND_ELEMENT) !== 0;
     if ((flags & ADDS) === 0) {
+      if (isElement) return false;
       this.cells.setAddEntry(table.reshapeKey(ref, (flags & ~MARKED) | ADDS), entry);
       return true;
     }
@@ -237,6 +318,7 @@ export class Mutations {
     table.touch(ref);
     records.setFlags(ref, (records.flags(ref) & ~MARKED) | table.mark);
     this.cells.setAddEntry(ref, sumOfAdds(before, entry));
+    if (isElement) table.setBlockChanged(records.owner(ref));
     return true;
   }
 
@@ -261,6 +343,12 @@ export class Mutations {
         ? { slot: tried.slot, counter: tried.counter, integer: delta, real: 0, float: false }
         : { slot: tried.slot, counter: tried.counter, integer: 0n, real: delta, float: true };
     if (this.#cellRef(cell) !== 0) this.#change(cell, (all) => undoOnVersion(all, dot, undo));
+  }
+
+  /** The versions of a cell. */
+  versionsOf(cell: CellName): readonly Version[] {
+    const ref = this.#cellRef(cell);
+    return ref === 0 ? [] : this.cells.versions(ref);
   }
 
   /** The record of a cell, or 0. */
@@ -318,4 +406,3 @@ function version(
 ): Version {
   return { counterKind: 0, copyAt: 0, expiry: null, adds: [], undos: [], ...fields };
 }
-

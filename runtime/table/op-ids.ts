@@ -59,9 +59,15 @@ export class OpIds {
     if (this.calls.size > OP_IDS_MAX) this.#dropOldest();
   }
 
-  /** Calls with several tries: someone must take back all but the first of each. */
-  *doubles(): Iterable<RememberedCall> {
-    for (const call of this.calls.values()) if (call.tries.length > 1) yield call;
+  /** Forgets a call that nobody will try again. */
+  forget(id: OpId): void {
+    this.calls.delete(nameOf(id));
+  }
+
+  /** Calls with several tries, by name: someone must take back all but the first of each. */
+  doubles(): RememberedCall[] {
+    const doubles = [...this.calls].filter(([, call]) => call.tries.length > 1);
+    return doubles.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, call]) => call);
   }
 
   #merged(a: RememberedCall, b: RememberedCall): RememberedCall {

@@ -8,35 +8,23 @@
  */
 import { assert } from "../base/assert.ts";
 import { PARKED_OPS_MAX } from "../base/limits.ts";
+import type { Covers, Dot } from "../causality/cell.ts";
 import type { HybridClock } from "../causality/hlc.ts";
 import type { OriginDot } from "../causality/op.ts";
-import {
-  MUTATE_ADD,
-  MUTATE_CLEAR,
-  MUTATE_EXPIRE,
-  MUTATE_REMOVE,
-  MUTATE_SET,
-  MUTATE_UNDO,
-  OP_CONTINUES,
-  OP_ID,
-  OpReader,
-  type OpWriter,
-  type OpWriters,
-} from "../causality/op.ts";
+import { OP_CONTINUES, OP_ID, type OpWriter, type OpWriters } from "../causality/op.ts";
+import { OpReader } from "../causality/op-reader.ts";
 import { Origins } from "../causality/origins.ts";
+import { applyMutation } from "./apply-mutation.ts";
+import { joinStates } from "./join.ts";
 import { MemoryTable } from "./memory-table.ts";
-import { KIND_COUNTER_SHIFT } from "./record.ts";
 import { Mutations } from "./mutations.ts";
-import { OpIds } from "./op-ids.ts";
+import { type OpId, OpIds } from "./op-ids.ts";
+import { Parking } from "./parking.ts";
 import { Past } from "./past.ts";
+import type { SlabPool } from "./slab-pool.ts";
 import type { SnapshotScan } from "./snapshot-scan.ts";
+import { loadState } from "./state-loader.ts";
 import { rememberedCall } from "./undo.ts";
-import type { Ref, SlabPool } from "./slab-pool.ts";
-import type { KeyView } from "./key-view.ts";
-import { type CellName, emptyCellName } from "../causality/cell-name.ts";
-import { latestVersion } from "../causality/cell.ts";
-import type { Covers, Dot } from "../causality/cell.ts";
-import { shownBytes } from "../causality/counter-value.ts";
 
 /** What became of a delivered op. */
 export type Delivered = "applied" | "known" | "parked" | "refused";
@@ -81,14 +69,15 @@ export class Partition {
   readonly #originHigh: number;
   readonly #originLow: number;
   readonly #reader = new OpReader();
-  readonly #cell: CellName = emptyCellName();
-  #parked: Buffer[] = [];
+  readonly #parking = new Parking();
+  readonly #options: PartitionOptions;
   /** Remote ops were applied since our last own op: the next one says so in its past. */
   #pastChanged = true;
   /** In a transaction: an op that is built but not yet handed to the log. */
   #pending = false;
 
   constructor(options: PartitionOptions) {
+    this.#options = options;
     this.table = new MemoryTable(options.pool, options.hashSeed);
     this.past = new Past(this.origins);
     this.mutations = new Mutations(this.table, this.origins);
@@ -112,7 +101,7 @@ export class Partition {
   }
 
   get parkedCount(): number {
-    return this.#parked.length;
+    return this.#parking.count;
   }
 
   // ---- ops made here ----------------------------------------------------------------------------
@@ -143,6 +132,13 @@ export class Partition {
     table.op.sequence = this.sequence + 1;
     writer.begin(this.#originHigh, this.#originLow, counter, hlc);
     if (this.#pastChanged || this.needsFullPast) this.#writePast(slot);
+  }
+
+  /** Gives the open op the id of the call that it executes, with the reply to repeat. */
+  nameOp({ high, low, sequence }: OpId, reply: Buffer): void {
+    const { writer } = this;
+    writer.opId(high, low, sequence, reply);
+    this.opIds.add(rememberedCall(writer.buffer, 0, writer.length, this.ownSlot));
   }
 
   /** Closes the command's op, if it made one: it counts as applied and goes to the log. */
@@ -214,63 +210,59 @@ export class Partition {
   deliver(bytes: Buffer): Delivered {
     const reader = this.#reader;
     if (!reader.open(bytes, 0, bytes.length)) return "refused";
-    const slot = this.origins.intern(reader.originHigh, reader.originLow);
-    if (reader.counter <= (this.origins.applied[slot] as number)) return "known";
-    if (this.#parked.length >= PARKED_OPS_MAX) return "refused";
-    this.#parked.push(bytes);
+    const { origins } = this;
+    const { counter } = reader;
+    const slot = origins.intern(reader.originHigh, reader.originLow);
+    if (counter <= (origins.applied[slot] as number)) return "known";
+    if (this.#isReady(slot) && (reader.flags & OP_CONTINUES) === 0) {
+      this.#parking.drop(slot, counter);
+      this.#apply(bytes, 0, bytes.length);
+      this.unpark();
+      return "applied";
+    }
+    if (this.#parking.count >= PARKED_OPS_MAX) return "refused";
+    this.#parking.put(slot, counter, Buffer.from(bytes));
     this.unpark();
-    return reader.counter <= (this.origins.applied[slot] as number) ? "applied" : "parked";
+    return counter <= (origins.applied[slot] as number) ? "applied" : "parked";
   }
 
   /** Applies every parked op whose past has been reached; drops those already known. */
   unpark(): void {
+    if (this.#parking.count === 0) return;
     for (let moved = true; moved; ) {
       moved = false;
-      for (let i = 0; i < this.#parked.length; i++) {
-        const group = this.#readyGroup(this.#parked[i] as Buffer);
-        if (group === null) continue;
-        this.#parked = this.#parked.filter((op) => op !== this.#parked[i] && !group.includes(op));
-        for (const op of group) this.#apply(op, 0, op.length);
-        moved = group.length > 0;
-        break;
+      for (const slot of this.#parking.slots()) {
+        while (this.#applyParked(slot)) moved = true;
       }
     }
-    this.#parked = this.#parked.filter((op) => !this.#isKnown(op));
+    this.#parking.dropKnown(this.origins.applied);
   }
 
-  #isKnown(op: Buffer): boolean {
-    this.#reader.open(op, 0, op.length);
-    const slot = this.origins.intern(this.#reader.originHigh, this.#reader.originLow);
-    return this.#reader.counter <= (this.origins.applied[slot] as number);
+  /** Whether the opened op is its origin's next, and what it knew of has been applied here. */
+  #isReady(slot: number): boolean {
+    const { origins, past } = this;
+    if (this.#reader.counter !== (origins.applied[slot] as number) + 1) return false;
+    return past.isReached(past.read(this.#reader, slot), slot);
   }
 
-  /** The op with the rest of its transaction, if it can be applied now; else null. */
-  #readyGroup(first: Buffer): Buffer[] | null {
+  /** Applies an origin's next op, with the rest of its transaction, if that is all here. */
+  #applyParked(slot: number): boolean {
     const reader = this.#reader;
-    reader.open(first, 0, first.length);
-    const slot = this.origins.intern(reader.originHigh, reader.originLow);
-    if (reader.counter !== (this.origins.applied[slot] as number) + 1) return null;
-    const { originHigh, originLow } = reader;
-    let continues = (reader.flags & OP_CONTINUES) !== 0;
-    let counter = reader.counter;
-    if (!this.past.isReached(this.past.read(reader, slot), slot)) return null;
-    const group = [first];
-    while (continues) {
-      const next = this.#parked.find((op) => {
-        reader.open(op, 0, op.length);
-        return (
-          reader.counter === counter + 1 &&
-          reader.originHigh === originHigh &&
-          reader.originLow === originLow
-        );
-      });
-      if (next === undefined) return null;
-      reader.open(next, 0, next.length);
-      continues = (reader.flags & OP_CONTINUES) !== 0;
-      counter++;
-      group.push(next);
+    const first = (this.origins.applied[slot] as number) + 1;
+    const group: Buffer[] = [];
+    for (let counter = first; ; counter++) {
+      const op = this.#parking.get(slot, counter);
+      if (op === undefined) return false;
+      reader.open(op, 0, op.length);
+      if (counter === first && !this.#isReady(slot)) return false;
+      group.push(op);
+      if ((reader.flags & OP_CONTINUES) === 0) break;
     }
-    return group;
+    for (const [i, op] of group.entries()) {
+      this.#parking.drop(slot, first + i);
+      this.#apply(op, 0, op.length);
+    }
+    return true;
   }
 
   #apply(buffer: Buffer, start: number, end: number): void {
@@ -295,85 +287,51 @@ export class Partition {
     op.hlc = hlc;
     op.covers = this.past.covers(past, slot);
     op.sequence = this.sequence + 1;
-    while (reader.next()) this.#mutate(reader);
+    while (reader.next()) applyMutation(this, reader);
     assert(!reader.isBroken, "an op's mutations end inside it");
     if (reader.flags & OP_ID) this.opIds.add(rememberedCall(buffer, start, end, slot));
     this.origins.applied[slot] = counter;
     this.sequence++;
   }
 
-  #mutate(op: OpReader): void {
-    const { source } = op;
-    const { mutations } = this;
-    const covers = op.hasContext ? this.coversDots(op.dots) : this.table.op.covers;
-    const { keyStart, keyEnd, type } = op;
-    switch (op.kind) {
-      case MUTATE_SET:
-        if (op.hasName) {
-          mutations.setElement(
-            source,
-            keyStart,
-            keyEnd,
-            type | (op.counterKind << KIND_COUNTER_SHIFT),
-            source,
-            op.nameStart,
-            op.nameEnd,
-            source,
-            op.valueStart,
-            op.valueEnd,
-            op.at,
-            covers,
-          );
-        } else {
-          mutations.setHead(
-            source,
-            keyStart,
-            keyEnd,
-            type,
-            op.counterKind,
-            source,
-            op.valueStart,
-            op.valueEnd,
-            op.at,
-            covers,
-          );
-        }
-        return;
-      case MUTATE_CLEAR:
-        mutations.clear(source, keyStart, keyEnd, covers);
-        return;
-      case MUTATE_REMOVE:
-        mutations.remove(this.#cellOf(op), covers);
-        return;
-      case MUTATE_ADD:
-        mutations.add(this.#cellOf(op), this.localDot(op.dot), op.delta);
-        return;
-      case MUTATE_EXPIRE:
-        mutations.expire(
-          this.#cellOf(op),
-          op.dots.map((dot) => this.localDot(dot)),
-          op.at,
-        );
-        return;
-      case MUTATE_UNDO:
-        mutations.undo(this.#cellOf(op), this.localDot(op.dot), this.localDot(op.tried), op.delta);
-        return;
-      default:
-        assert(false, "an op has known mutations");
-    }
+  /** Merges another replica's state without its log (design 4, "Join"); see join.ts. */
+  join(chunks: Iterable<Buffer>): void {
+    assert(!this.isBusy, "a join is between two commands");
+    const other = new Partition({ ...this.#options, onOp: ignore });
+    loadState(other, chunks);
+    joinStates(this, other);
+    other.release();
+    this.#pastChanged = true;
+    this.unpark();
   }
 
-  #cellOf(op: OpReader): CellName {
-    const cell = this.#cell;
-    cell.key = op.source;
-    cell.keyStart = op.keyStart;
-    cell.keyEnd = op.keyEnd;
-    cell.type = op.type;
-    cell.name = op.hasName && op.kind !== MUTATE_EXPIRE ? op.source : null;
-    cell.nameStart = op.nameStart;
-    cell.nameEnd = op.nameEnd;
-    return cell;
+  // ---- everything at once -----------------------------------------------------------------------
+
+  /** Removes every key, in the running command's op, which is opened if it is not. */
+  flush(): void {
+    if (this.table.keyCount === 0) return;
+    if (!this.isOpen) this.begin();
+    this.writer.flush();
+    this.applyFlush(this.table.op.covers);
   }
+
+  /** A flush's effect: where it covers all there is, the memory goes back as a whole. */
+  applyFlush(covers: Covers | null): void {
+    if (covers !== null) {
+      this.mutations.flush(covers);
+      return;
+    }
+    this.scan?.abandon();
+    this.table.reset();
+  }
+
+  /** Gives all memory back; the partition is not used any more. */
+  release(): void {
+    this.scan?.abandon();
+    this.table.reset();
+  }
+
+  // ---- dots -------------------------------------------------------------------------------------
 
   /** A dot in this vnode's slots. */
   localDot(dot: OriginDot): Dot {
@@ -390,48 +348,6 @@ export class Partition {
     const local = dots.map((dot) => this.localDot(dot));
     return (slot, counter) => local.some((dot) => dot.slot === slot && dot.counter === counter);
   }
-
-  // ---- what is shown of cells with several versions ---------------------------------------------
-
-  /** The dot of the version that the resolver shows. */
-  shown(ref: Ref): Dot {
-    const top = latestVersion(this.mutations.cells.versions(ref), this.origins);
-    assert(top !== undefined, "a shown cell has a version");
-    return top;
-  }
-
-  /** The shown value of an element with siblings or adds. */
-  shownElement(ref: Ref, view: KeyView): Buffer {
-    const all = this.mutations.cells.versions(ref);
-    return shownBytes(view.live === null ? all : view.liveVersions(all), this.origins);
-  }
-
-  /** The marks of a present key's cells, as a text to compare: dots, adds, undos, expiry, changes. */
-  markOf(view: KeyView): string {
-    const heads = this.mutations.cells.versions(view.ref);
-    const marks = heads.map((head) => {
-      const adds = head.adds.map((add) => `${add.slot}@${add.counter}`);
-      const undos = head.undos.map((undo) => `${undo.slot}@${undo.counter}`);
-      const expiry = head.expiry === null ? "" : `${head.expiry.at}/${head.expiry.hlc}`;
-      return `${head.slot}@${head.counter}+${adds.join()}-${undos.join()}<${expiry}`;
-    });
-    const changed = view.block === 0 ? "" : this.table.blockChanged(view.block);
-    return `${view.type}|${marks.sort().join(";")}|${changed}`;
-  }
-
-  /** The cells of types that a view hides: what the next write to the key takes away. */
-  hiddenCells(view: KeyView): { type: number; name: Buffer }[] {
-    const { table, mutations } = this;
-    const { records } = table;
-    const hidden: { type: number; name: Buffer }[] = [];
-    for (let block = records.block(view.ref); block !== 0; block = table.blockNext(block)) {
-      if (block === view.block) continue;
-      for (const ref of mutations.elementsOf(block)) {
-        const at = records.keyAt(ref);
-        const name = Buffer.from(records.bytes(ref).subarray(at, at + records.keyLength(ref)));
-        hidden.push({ type: table.blockType(block), name });
-      }
-    }
-    return hidden;
-  }
 }
+
+function ignore(): void {}

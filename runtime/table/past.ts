@@ -5,7 +5,7 @@
  * applied here.
  */
 import type { Covers } from "../causality/cell.ts";
-import type { OpReader } from "../causality/op.ts";
+import type { OpReader } from "../causality/op-reader.ts";
 import { OP_PAST, OP_PAST_FULL } from "../causality/op.ts";
 import type { OriginSlot, Origins } from "../causality/origins.ts";
 

@@ -17,7 +17,8 @@ import { HASH, LIST, ZSET } from "../causality/cell.ts";
 import type { Partition } from "./partition.ts";
 import { KIND_ELEMENT, MARKED } from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
-import { CHUNK_CHANGED, CHUNK_ORDERED, StateWriter, writeEnd, writePrologue } from "./state-writer.ts";
+import { writePrologue } from "./state-prologue.ts";
+import { CHUNK_CHANGED, CHUNK_ORDERED, StateWriter, writeEnd } from "./state-writer.ts";
 
 // limits:
 /** Bytes that a slice writes before it ends early. */

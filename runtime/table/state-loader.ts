@@ -8,11 +8,12 @@
  * Invariant: after `finish` the partition is the one that was written, under its own new origin.
  */
 import { assert } from "../base/assert.ts";
-import { copyBytes, readF64, readU32, readU64, VarintReader } from "../base/bytes.ts";
+import { copyBytes } from "../base/bytes.ts";
 import { HASH, LIST } from "../causality/cell.ts";
 import { VersionsReader } from "../causality/version-codec.ts";
-import type { RememberedCall, Try } from "./op-ids.ts";
+import { shapeOf } from "./general-cells.ts";
 import type { Partition } from "./partition.ts";
+import { PendingIndex } from "./pending-index.ts";
 import {
   ADDS,
   COPY,
@@ -23,6 +24,8 @@ import {
   KIND_TYPE,
 } from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
+import { readPrologue } from "./state-prologue.ts";
+import { StateReader } from "./state-reader.ts";
 import {
   CHUNK_CHANGED,
   CHUNK_END,
@@ -32,6 +35,7 @@ import {
   CHUNK_PROLOGUE,
   FORM_GENERAL,
   FORM_NONE,
+  FORM_PLAIN,
   ITEM_ELEMENT,
   ITEM_KEY,
   ITEM_LOW,
@@ -40,7 +44,6 @@ import {
   PLAIN_ADDS,
   PLAIN_COPY,
   PLAIN_EXPIRY,
-  STATE_FORMAT,
 } from "./state-writer.ts";
 
 /** Loads a whole state at once. */
@@ -53,10 +56,10 @@ export function loadState(partition: Partition, chunks: Iterable<Buffer>): void 
 /** Loads a state chunk by chunk: each `chunk` is a slice of bounded cost. */
 export class StateLoader {
   readonly #partition: Partition;
-  readonly #reader = new VarintReader();
+  readonly #reader = new StateReader();
   readonly #versions = new VersionsReader();
   #source: Buffer = Buffer.alloc(0);
-  #end = 0;
+  readonly #pending = new PendingIndex();
   /** Pieces of a chunk that goes on. */
   #pieces: Buffer[] = [];
   /** Cells may be there already: chunks without an order were read. */
@@ -67,8 +70,6 @@ export class StateLoader {
   #elements = 0;
 
   // The key and collection that the next elements belong to.
-  #keyStart = 0;
-  #keyEnd = 0;
   #key: Ref = 0;
   #block: Ref = 0;
   #type = 0;
@@ -105,22 +106,23 @@ export class StateLoader {
     assert(this.#hasPrologue === (kind !== CHUNK_PROLOGUE), "a state begins with its prologue");
     assert(!this.#isDone, "nothing follows the end of a state");
     this.#source = source;
-    this.#reader.at = start;
-    this.#end = end;
+    this.#reader.open(source, start, end);
     switch (kind) {
       case CHUNK_PROLOGUE:
-        this.#prologue();
+        this.#hasPrologue = true;
+        readPrologue(this.#reader, this.#partition);
         return;
       case CHUNK_CHANGED:
-        this.#isMixed = true;
+        this.#settle();
         this.#cells();
         return;
       case CHUNK_ORDERED:
         this.#cells();
         return;
       case CHUNK_END:
-        assert(this.#number() === this.#heads, "a state has as many heads as its end says");
-        assert(this.#number() === this.#elements, "a state has as many elements as its end says");
+        assert(this.#reader.number() === this.#heads, "a state has as many heads as its end says");
+        assert(this.#reader.number() === this.#elements, "a state has as many elements as its end says");
+        this.#settle();
         this.#isDone = true;
         return;
       default:
@@ -128,48 +130,11 @@ export class StateLoader {
     }
   }
 
-  // ---- prologue ---------------------------------------------------------------------------------
-
-  #prologue(): void {
-    const { origins, clock, table } = this.#partition;
-    this.#hasPrologue = true;
-    assert(this.#byte() === STATE_FORMAT, "a state has a known format");
-    this.#partition.sequence = this.#u64();
-    table.op.sequence = this.#partition.sequence;
-    clock.observe(this.#u64());
-    assert(this.#number() === 0 && this.#number() === 0, "no origin has been retired yet");
-    this.#u64();
-    this.#number();
-    const count = this.#number();
-    for (let slot = 0; slot < count; slot++) {
-      const low = this.#u32();
-      const high = this.#u32();
-      assert(origins.intern(high, low) === slot, "a state names each origin once");
-      origins.applied[slot] = this.#number();
-    }
-    for (let slot = 0; slot < count; slot++) this.#past(slot);
-    for (let left = this.#number(); left > 0; left--) this.#partition.opIds.add(this.#call());
-  }
-
-  #past(own: number): void {
-    const { origins, past } = this.#partition;
-    const vector = origins.applied.slice(0, this.#number());
-    if (own < vector.length) vector[own] = 0;
-    for (let left = this.#number(); left > 0; left--) vector[this.#number()] = this.#number();
-    past.set(own, vector);
-  }
-
-  #call(): RememberedCall {
-    const low = this.#u32();
-    const high = this.#u32();
-    const sequence = this.#number();
-    const hlc = this.#u64();
-    const reply = this.#bytes();
-    const tries: Try[] = [];
-    for (let left = this.#number(); left > 0; left--) {
-      tries.push({ slot: this.#number(), counter: this.#number(), undo: this.#bytes() });
-    }
-    return { high, low, sequence, hlc, reply, tries };
+  /** Makes what was read so far findable; what follows may be there in part. */
+  #settle(): void {
+    if (this.#isMixed) return;
+    this.#isMixed = true;
+    this.#pending.settle(this.#partition.table.keys);
   }
 
   // ---- cells ------------------------------------------------------------------------------------
@@ -177,7 +142,7 @@ export class StateLoader {
   #cells(): void {
     const source = this.#source;
     const reader = this.#reader;
-    while (reader.at < this.#end) {
+    while (reader.at < this.#reader.end) {
       const tag = source[reader.at++] as number;
       const item = tag & ITEM_MASK;
       if (item === ITEM_KEY) this.#readKey(tag & ITEM_LOW);
@@ -187,31 +152,63 @@ export class StateLoader {
         this.#openCollection(tag & ITEM_LOW);
       }
     }
-    assert(reader.at === this.#end, "an item ends inside its chunk");
+    assert(reader.at === this.#reader.end, "an item ends inside its chunk");
   }
 
   #readKey(form: number): void {
-    const length = this.#number();
+    const length = this.#reader.number();
     const start = this.#reader.at;
     const end = start + length;
     this.#reader.at = end;
-    this.#keyStart = start;
-    this.#keyEnd = end;
-    this.#key = 0;
     this.#block = 0;
-    if (form === FORM_NONE) return;
-    this.#heads++;
+    if (form === FORM_NONE) this.#key = this.#keyAlone(start, end);
+    else {
+      this.#heads++;
+      this.#key = this.#isMixed
+        ? this.#mixedHead(form, start, end)
+        : form === FORM_PLAIN
+          ? this.#plainHead(start, end)
+          : this.#generalHead(start, end);
+    }
+  }
+
+  /** A key whose elements follow, or go on from the last chunk. */
+  #keyAlone(start: number, end: number): Ref {
+    const { table } = this.#partition;
+    const source = this.#source;
+    if (this.#isMixed) {
+      const known = table.find(source, start, end);
+      return known !== 0 ? known : table.insertKey(source, start, end, 0, HEADLESS, 0);
+    }
+    if (this.#key !== 0 && table.records.keyEquals(this.#key, source, start, end)) return this.#key;
+    return this.#append(start, end, 0, HEADLESS, 0);
+  }
+
+  /** A key's head, where its elements or an older chunk may have made its record already. */
+  #mixedHead(form: number, start: number, end: number): Ref {
     const { table, mutations } = this.#partition;
     const source = this.#source;
-    const known = this.#isMixed ? table.find(source, start, end) : 0;
-    if (form === FORM_GENERAL || known !== 0) {
-      const versions = form === FORM_GENERAL ? this.#readVersions() : this.#readPlainVersion();
-      table.hash = table.hashOf(source, start, end);
-      this.#key = mutations.cells.storeHead(known, source, start, end, versions);
-      return;
-    }
-    table.hash = table.hashOf(source, start, end);
-    this.#key = this.#plainHead(start, end);
+    const known = table.find(source, start, end);
+    const versions = form === FORM_GENERAL ? this.#readVersions() : this.#readPlainVersion();
+    return mutations.cells.storeHead(known, source, start, end, versions);
+  }
+
+  #append(start: number, end: number, kind: number, flags: number, length: number): Ref {
+    const { table } = this.#partition;
+    const ref = table.appendKey(this.#source, start, end, kind, flags, length);
+    this.#pending.push(table.hashOf(this.#source, start, end), ref);
+    return ref;
+  }
+
+  /** A head of several versions, of a key that is not there. */
+  #generalHead(start: number, end: number): Ref {
+    const { table, mutations } = this.#partition;
+    const source = this.#source;
+    const versions = this.#readVersions();
+    const blob = shapeOf(versions);
+    const ref = this.#append(start, end, blob.kind, blob.flags, blob.value.length);
+    mutations.cells.fill(ref, versions, blob.value);
+    return ref;
   }
 
   /** The usual case: a key that is not there, with one version. */
@@ -219,17 +216,17 @@ export class StateLoader {
     const { table } = this.#partition;
     const { records } = table;
     const source = this.#source;
-    const kind = this.#byte();
-    const form = this.#byte();
-    const slot = this.#number();
-    const counter = this.#number();
-    const hlc = this.#u64();
-    const length = this.#number();
+    const kind = this.#reader.byte();
+    const form = this.#reader.byte();
+    const slot = this.#reader.number();
+    const counter = this.#reader.number();
+    const hlc = this.#reader.u64();
+    const length = this.#reader.number();
     const valueStart = this.#reader.at;
     const valueEnd = valueStart + length;
     this.#reader.at = valueEnd;
     const flags = flagsOf(form);
-    const ref = table.insertKey(source, keyStart, keyEnd, kind, flags, length);
+    const ref = this.#append(keyStart, keyEnd, kind, flags, length);
     records.setDot(ref, slot, counter, hlc);
     copyBytes(records.bytes(ref), records.valueAt(ref), source, valueStart, valueEnd);
     if (form !== 0) this.#extensions(ref, form);
@@ -238,17 +235,13 @@ export class StateLoader {
 
   #openCollection(type: number): void {
     assert(type >= LIST && type <= HASH, "a state has collections of known types");
+    assert(this.#key !== 0, "a collection has a key");
     const { table } = this.#partition;
-    const source = this.#source;
-    if (this.#key === 0) {
-      this.#key = table.find(source, this.#keyStart, this.#keyEnd);
-      if (this.#key === 0) {
-        this.#key = table.insertKey(source, this.#keyStart, this.#keyEnd, 0, HEADLESS, 0);
-      }
-    }
     this.#type = type;
     this.#block = table.ensureBlock(this.#key, type);
-    this.#key = table.blockKey(this.#block);
+    const owner = table.blockKey(this.#block);
+    if (owner !== this.#key && !this.#isMixed) this.#pending.moveLast(owner);
+    this.#key = owner;
   }
 
   #readElement(form: number): void {
@@ -256,7 +249,7 @@ export class StateLoader {
     this.#elements++;
     const { table, mutations } = this.#partition;
     const source = this.#source;
-    const length = this.#number();
+    const length = this.#reader.number();
     const start = this.#reader.at;
     const end = start + length;
     this.#reader.at = end;
@@ -273,13 +266,13 @@ export class StateLoader {
     const { table } = this.#partition;
     const { records } = table;
     const source = this.#source;
-    const kind = this.#byte() | KIND_ELEMENT;
+    const kind = this.#reader.byte() | KIND_ELEMENT;
     assert((kind & KIND_TYPE) === this.#type, "an element has its collection's type");
-    const form = this.#byte();
-    const slot = this.#number();
-    const counter = this.#number();
-    const hlc = this.#u64();
-    const length = this.#number();
+    const form = this.#reader.byte();
+    const slot = this.#reader.number();
+    const counter = this.#reader.number();
+    const hlc = this.#reader.u64();
+    const length = this.#reader.number();
     const valueStart = this.#reader.at;
     const valueEnd = valueStart + length;
     this.#reader.at = valueEnd;
@@ -296,27 +289,27 @@ export class StateLoader {
   #extensions(ref: Ref, form: number): void {
     const { records } = this.#partition.table;
     if (form & PLAIN_EXPIRY) {
-      const at = this.#number();
-      const hlc = this.#u64();
-      records.setExpiry(ref, at, hlc, this.#number());
+      const at = this.#reader.number();
+      const hlc = this.#reader.u64();
+      records.setExpiry(ref, at, hlc, this.#reader.number());
     }
     if (form & PLAIN_ADDS) {
       const index = records.addsIndex(ref);
       const words = records.words(ref);
       const isFloat = (records.kind(ref) & KIND_FLOAT) !== 0;
-      records.doubles(ref)[index] = this.#number();
-      words[(index + 1) * 2] = this.#number();
-      words[(index + 2) * 2] = isFloat ? 0 : this.#u32();
-      words[(index + 2) * 2 + 1] = isFloat ? 0 : this.#u32();
-      records.doubles(ref)[index + 3] = isFloat ? this.#f64() : 0;
+      records.doubles(ref)[index] = this.#reader.number();
+      words[(index + 1) * 2] = this.#reader.number();
+      words[(index + 2) * 2] = isFloat ? 0 : this.#reader.u32();
+      words[(index + 2) * 2 + 1] = isFloat ? 0 : this.#reader.u32();
+      records.doubles(ref)[index + 3] = isFloat ? this.#reader.f64() : 0;
     }
-    if (form & PLAIN_COPY) records.setCopyAt(ref, this.#number());
+    if (form & PLAIN_COPY) records.setCopyAt(ref, this.#reader.number());
   }
 
   // ---- pieces -----------------------------------------------------------------------------------
 
   #readVersions() {
-    const length = this.#number();
+    const length = this.#reader.number();
     const start = this.#reader.at;
     this.#reader.at = start + length;
     return this.#versions.read(this.#source, start, start + length);
@@ -324,60 +317,28 @@ export class StateLoader {
 
   /** A plain version for a key that has elements already: by way of the general case. */
   #readPlainVersion() {
-    const kind = this.#byte();
-    const form = this.#byte();
-    const slot = this.#number();
-    const counter = this.#number();
-    const hlc = this.#u64();
-    const value = this.#bytes();
+    const kind = this.#reader.byte();
+    const form = this.#reader.byte();
+    const slot = this.#reader.number();
+    const counter = this.#reader.number();
+    const hlc = this.#reader.u64();
+    const value = this.#reader.bytes();
     const type = kind & KIND_TYPE;
     const counterKind = (kind >>> 4) & 3;
     const expiry =
-      form & PLAIN_EXPIRY ? { at: this.#number(), hlc: this.#u64(), slot: this.#number() } : null;
+      form & PLAIN_EXPIRY ? { at: this.#reader.number(), hlc: this.#reader.u64(), slot: this.#reader.number() } : null;
     const adds = form & PLAIN_ADDS ? [this.#addEntry((kind & KIND_FLOAT) !== 0)] : [];
-    const copyAt = form & PLAIN_COPY ? this.#number() : 0;
+    const copyAt = form & PLAIN_COPY ? this.#reader.number() : 0;
     return [{ slot, counter, hlc, type, counterKind, value, copyAt, expiry, adds, undos: [] }];
   }
 
   #addEntry(float: boolean) {
-    const counter = this.#number();
-    const slot = this.#number();
-    if (float) return { counter, slot, float, integer: 0n, real: this.#f64() };
+    const counter = this.#reader.number();
+    const slot = this.#reader.number();
+    if (float) return { counter, slot, float, integer: 0n, real: this.#reader.f64() };
     const at = this.#reader.at;
     this.#reader.at = at + 8;
     return { counter, slot, float, integer: this.#source.readBigInt64LE(at), real: 0 };
-  }
-
-  #byte(): number {
-    return this.#source[this.#reader.at++] as number;
-  }
-
-  #number(): number {
-    const value = this.#reader.read(this.#source, this.#end);
-    assert(value >= 0, "a number ends inside its chunk");
-    return value;
-  }
-
-  #u32(): number {
-    this.#reader.at += 4;
-    return readU32(this.#source, this.#reader.at - 4);
-  }
-
-  #u64(): number {
-    this.#reader.at += 8;
-    return readU64(this.#source, this.#reader.at - 8);
-  }
-
-  #f64(): number {
-    this.#reader.at += 8;
-    return readF64(this.#source, this.#reader.at - 8);
-  }
-
-  #bytes(): Buffer {
-    const length = this.#number();
-    const start = this.#reader.at;
-    this.#reader.at = start + length;
-    return Buffer.from(this.#source.subarray(start, start + length));
   }
 }
 

@@ -16,12 +16,9 @@ import {
   writeU64,
   writeVarint,
 } from "../base/bytes.ts";
-import type { Partition } from "./partition.ts";
 import { ADDS, BLOB, COPY, EXPIRY, HEADLESS, KIND_ELEMENT, KIND_FLOAT, KIND_TYPE, type Records } from "./record.ts";
 import { ZSET } from "../causality/cell.ts";
 import type { Ref } from "./slab-pool.ts";
-
-export const STATE_FORMAT = 1;
 
 // limits:
 /** Largest chunk of a state: what a snapshot file takes at once. */
@@ -212,7 +209,9 @@ export class StateWriter {
   }
 
   #begin(bytes: number): void {
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(FIRST_CAPACITY, bytes + 1));
+    // A state that filled a chunk will fill the next one: no growing in steps.
+    const expected = this.#bytesEmitted > 0 ? STATE_CHUNK_BYTES_MAX : FIRST_CAPACITY;
+    this.#buffer = Buffer.allocUnsafeSlow(Math.max(expected, bytes + 1));
     this.#buffer[0] = this.#kind;
     this.#length = 1;
     this.#keyEnd = -1;
@@ -260,66 +259,6 @@ export class StateWriter {
   range(source: Buffer, start: number, end: number): void {
     this.#length = writeVarint(this.#buffer, this.#length, end - start);
     this.#length = copyBytes(this.#buffer, this.#length, source, start, end);
-  }
-}
-
-// ---- prologue and end ---------------------------------------------------------------------------
-
-/** Writes all that is no cell: it stands before the cells. */
-export function writePrologue(partition: Partition, emit: (chunk: Buffer) => void): void {
-  const writer = new StateWriter(CHUNK_PROLOGUE, emit);
-  const { origins, opIds } = partition;
-  writer.room(64);
-  writer.byte(STATE_FORMAT);
-  writer.u64(partition.sequence);
-  writer.u64(partition.clock.last);
-  writer.number(0); // retirement number, until the cluster brings it
-  writer.number(0); // the largest retirement number whose marks were freed
-  writer.u64(0); // take-over token that was promised
-  writer.number(0); // epoch
-  writer.number(origins.count);
-  for (let slot = 0; slot < origins.count; slot++) {
-    writer.room(16);
-    writer.u32(origins.low(slot));
-    writer.u32(origins.high(slot));
-    writer.number(origins.applied[slot] as number);
-  }
-  for (let slot = 0; slot < origins.count; slot++) writePast(writer, partition, slot);
-  writer.room(8);
-  writer.number(opIds.calls.size);
-  for (const { high, low, sequence, hlc, reply, tries } of opIds.calls.values()) {
-    writer.room(64 + reply.length);
-    writer.u32(low);
-    writer.u32(high);
-    writer.number(sequence);
-    writer.u64(hlc);
-    writer.range(reply, 0, reply.length);
-    writer.number(tries.length);
-    for (const { slot, counter, undo } of tries) {
-      writer.room(32 + undo.length);
-      writer.number(slot);
-      writer.number(counter);
-      writer.range(undo, 0, undo.length);
-    }
-  }
-  writer.flush();
-}
-
-/** An origin's past: its length, and where it is not simply all that has been applied. */
-function writePast(writer: StateWriter, { origins, past }: Partition, own: number): void {
-  const vector = past.of(own);
-  let length = vector.length;
-  while (length > 0 && vector[length - 1] === 0) length--;
-  const isLess = (slot: number) => slot !== own && vector[slot] !== origins.applied[slot];
-  let count = 0;
-  for (let slot = 0; slot < length; slot++) if (isLess(slot)) count++;
-  writer.room(16 + count * 12);
-  writer.number(length);
-  writer.number(count);
-  for (let slot = 0; slot < length; slot++) {
-    if (!isLess(slot)) continue;
-    writer.number(slot);
-    writer.number(vector[slot] as number);
   }
 }
 

@@ -7,9 +7,13 @@
  */
 import { type CellName, emptyCellName } from "../causality/cell-name.ts";
 import { FLOAT_COUNTER, LIST, PLAIN } from "../causality/cell.ts";
-import { type OriginDot, MUTATE_ADD, MUTATE_SET, OpReader, OpWriter } from "../causality/op.ts";
+import { MUTATE_ADD, MUTATE_SET, MUTATE_UNDO, OpWriter } from "../causality/op.ts";
+import { OpReader } from "../causality/op-reader.ts";
 import { POSITION_LEVEL_BYTES } from "../causality/position.ts";
+import { applyMutation } from "./apply-mutation.ts";
+import { nameCell } from "./op-cell.ts";
 import type { RememberedCall } from "./op-ids.ts";
+import type { Partition } from "./partition.ts";
 
 const NOTHING = Buffer.alloc(0);
 const WRITER_BYTES = 256;
@@ -56,17 +60,6 @@ function undoOf(op: OpReader): Buffer {
   return Buffer.from(writer.buffer.subarray(0, writer.length));
 }
 
-/** The cell that the reader's mutation is about. */
-export function nameCell(cell: CellName, op: OpReader): void {
-  cell.key = op.source;
-  cell.keyStart = op.keyStart;
-  cell.keyEnd = op.keyEnd;
-  cell.type = op.type;
-  cell.name = op.hasName ? op.source : null;
-  cell.nameStart = op.nameStart;
-  cell.nameEnd = op.nameEnd;
-}
-
 /** Whether the op made the position of this list element, and does not only write it again. */
 function isPush(op: OpReader): boolean {
   const level = op.nameEnd - POSITION_LEVEL_BYTES;
@@ -81,8 +74,50 @@ function isPush(op: OpReader): boolean {
   );
 }
 
-/** A dot of the version that a reader's undo or remove is about. */
-export function undoneVersion(op: OpReader): OriginDot | undefined {
-  return op.hasContext ? op.dots[0] : op.dot;
+/**
+ * Takes back at most one try of a call that was executed more than once, in the open or a new op:
+ * every try but the one with the smallest dot. Returns whether there was one.
+ */
+export function undoOneTry(partition: Partition): boolean {
+  for (const { tries } of partition.opIds.doubles()) {
+    for (const { undo } of tries.slice(1)) if (applyUndo(partition, undo)) return true;
+  }
+  return false;
 }
 
+/** Makes what is still to be undone of a try a part of the op. */
+function applyUndo(partition: Partition, undo: Buffer): boolean {
+  const reader = new OpReader();
+  if (undo.length === 0 || !reader.open(undo, 0, undo.length)) return false;
+  const cell = emptyCellName();
+  let isChanged = false;
+  while (reader.next()) {
+    nameCell(cell, reader);
+    if (!isDue(partition, cell, reader)) continue;
+    if (!partition.isOpen) partition.begin();
+    isChanged = true;
+    const { writer } = partition;
+    if (reader.kind === MUTATE_UNDO) writer.undo(cell, reader.dot, reader.tried, reader.delta);
+    else {
+      const start = writer.length;
+      writer.remove(cell);
+      writer.context(start, reader.dots);
+    }
+    applyMutation(partition, reader);
+  }
+  return isChanged;
+}
+
+/** Whether the version is still there, and the try not taken back. */
+function isDue(partition: Partition, cell: CellName, reader: OpReader): boolean {
+  const isUndo = reader.kind === MUTATE_UNDO;
+  const [removed] = reader.dots;
+  const named = isUndo ? reader.dot : removed;
+  if (named === undefined) return false;
+  const dot = partition.localDot(named);
+  const versions = partition.mutations.versionsOf(cell);
+  const version = versions.find((v) => v.slot === dot.slot && v.counter === dot.counter);
+  if (version === undefined || !isUndo) return version !== undefined;
+  const tried = partition.localDot(reader.tried);
+  return !version.undos.some((u) => u.slot === tried.slot && u.counter === tried.counter);
+}

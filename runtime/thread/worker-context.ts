@@ -1,7 +1,7 @@
 /**
  * A worker's side of its host: who it is, its ports to the other threads, and its orderly end.
  *
- * Invariant: ports carry nothing before `ready`; what peers send earlier waits in their bounded
+ * Invariant: ports carry nothing before `openPorts`; what peers send earlier waits in their bounded
  * ports, so a recovering worker is not disturbed.
  */
 import type { MessagePort } from "node:worker_threads";
@@ -58,7 +58,9 @@ export interface WorkerContext {
   readonly main: BatchPort;
   /** By worker; undefined for itself. The objects stay over restarts of the peers. */
   readonly peers: readonly (BatchPort | undefined)[];
-  /** Opens the ports and tells the host that this worker serves. */
+  /** Opens the ports: peers can talk to this worker, which does not serve yet. */
+  openPorts(): void;
+  /** Opens the ports, if they are not open, and tells the host that this worker serves. */
   ready(): void;
   /** Tells the host why there is no point in another try (a bad folder), then ends the thread. */
   cannotStart(error: CoterieError): void;
@@ -80,6 +82,14 @@ export function openWorker(options: WorkerContextOptions): WorkerContext {
     if (port !== undefined) waiting.set(peer, port);
   });
   let open = false;
+  let isReady = false;
+  const openPorts = () => {
+    if (open) return;
+    open = true;
+    main.attach(start.main);
+    for (const [peer, port] of waiting) peers[peer]?.attach(port);
+    waiting.clear();
+  };
 
   host.on("message", (message: ToWorker) => {
     switch (message.kind) {
@@ -111,12 +121,11 @@ export function openWorker(options: WorkerContextOptions): WorkerContext {
     control: start.control,
     main,
     peers,
+    openPorts,
     ready() {
-      assert(!open, "a worker becomes ready once");
-      open = true;
-      main.attach(start.main);
-      for (const [peer, port] of waiting) peers[peer]?.attach(port);
-      waiting.clear();
+      assert(!isReady, "a worker becomes ready once");
+      isReady = true;
+      openPorts();
       post({ kind: "ready" });
     },
     cannotStart(error) {

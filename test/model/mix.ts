@@ -138,6 +138,7 @@ export class Mix {
     return now + (3 + this.below(25)) * STEP_MS;
   }
 
+  /** Floats are exact in binary: how a vnode rounds decimals is no matter of causality. */
   #words(type: CellType, key: Bytes, step: number, now: number): readonly Bytes[] {
     const value = this.chance(0.3) ? String(this.below(20)) : `v${step}`;
     const small = `f${this.below(4)}`;
@@ -147,7 +148,7 @@ export class Mix {
           ["SET", key, value],
           ["SET", key, value, "PXAT", String(this.#later(now))],
           ["INCRBY", key, String(this.below(9) - 3)],
-          ["INCRBYFLOAT", key, this.pick(["0.1", "2.5", "-0.3", "1e3"])],
+          ["INCRBYFLOAT", key, this.pick(["0.5", "2.5", "-0.25", "1e3"])],
           ["GET", key],
         ]);
       case "hash":
@@ -229,7 +230,9 @@ export class Mix {
       const undone = `${entry.origin}@${entry.counter}`;
       return { kind: "undo", cell, dot, undone, number: "int", delta: "2" };
     }
-    if (dice < 11) return { kind: "add", cell, dot, number: "float", delta: "0.1" };
+    // with 2^53 among the terms, the order of a sum shows
+    const float = this.pick(["0.5", "9007199254740992"]);
+    if (dice < 11) return { kind: "add", cell, dot, number: "float", delta: float };
     return { kind: "add", cell, dot, number: "int", delta: String(1 + this.below(4)) };
   }
 }

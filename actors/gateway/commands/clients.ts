@@ -1,9 +1,14 @@
 /** CLIENT: what clients say of themselves, and what one may do to the others. */
-import { containerCommand, nodeCommand, type SessionCommand, sessionCommand } from "../../command.ts";
+import {
+  containerCommand,
+  nodeCommand,
+  type SessionCommand,
+  sessionCommand,
+} from "../../command.ts";
 import { SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
 import type { Client } from "../client.ts";
+import { type ClientFilter, clientLine, killFilter, listFilter } from "./client-list.ts";
 import { isPlainName, NAME_NOT_PLAIN } from "./client-names.ts";
-import { clientLine, killFilter, listFilter, type ClientFilter } from "./client-list.ts";
 
 /** A CLIENT subcommand on the client's own session. */
 function own(

@@ -117,7 +117,8 @@ function slotStatsQuery(request: Request): SlotStatsQuery | string {
     const ends = [3, 4].map((i) => (request.integer(i) ? request.integerValue : -1));
     const [first = -1, last = -1] = ends;
     if (ends.some((slot) => slot < 0 || slot >= SLOTS)) return "ERR Invalid or out of range slot";
-    if (first > last) return `ERR Start slot number ${first} is greater than end slot number ${last}`;
+    if (first > last)
+      return `ERR Start slot number ${first} is greater than end slot number ${last}`;
     return { first, last, limit: SLOTS, order: 0 };
   }
   if (!request.equalsIgnoreCase(2, "ORDERBY") || request.count < 4) return SYNTAX_ERROR;
@@ -132,7 +133,8 @@ function slotStatsQuery(request: Request): SlotStatsQuery | string {
     else if (request.equalsIgnoreCase(i, "LIMIT") && i + 1 < request.count) {
       if (!request.integer(++i)) return NOT_AN_INTEGER;
       limit = request.integerValue;
-      if (limit < 1 || limit > SLOTS) return `ERR Limit has to lie in between 1 and ${SLOTS} (maximum number of slots).`;
+      if (limit < 1 || limit > SLOTS)
+        return `ERR Limit has to lie in between 1 and ${SLOTS} (maximum number of slots).`;
     } else return SYNTAX_ERROR;
   }
   return { first: 0, last: SLOTS - 1, limit, order };
@@ -173,7 +175,8 @@ const slotStats = nodeCommand({
     if (typeof query === "string") return;
     const counts = new Float64Array(SLOTS);
     for (const part of parts as readonly (readonly number[])[]) {
-      for (let i = 0; i + 1 < part.length; i += 2) counts[part[i] as number] = part[i + 1] as number;
+      for (let i = 0; i + 1 < part.length; i += 2)
+        counts[part[i] as number] = part[i + 1] as number;
     }
     const { first, last, limit, order } = query;
     const shown = Array.from({ length: last - first + 1 }, (_, i) => first + i);

@@ -124,7 +124,12 @@ const myId = tells(
 );
 
 const myShardId = tells(
-  { name: "CLUSTER|MYSHARDID", arity: 2, since: "7.2.0", summary: "Returns the shard ID of a node." },
+  {
+    name: "CLUSTER|MYSHARDID",
+    arity: 2,
+    since: "7.2.0",
+    summary: "Returns the shard ID of a node.",
+  },
   (client, _request, reply) => reply.bulkText(ownerHere(client).shardId),
 );
 
@@ -186,7 +191,12 @@ const changing = [
   changes("RESET", -2, "3.0.0", "[HARD | SOFT]"),
   changes("SAVECONFIG", 2, "3.0.0"),
   changes("SET-CONFIG-EPOCH", 3, "3.0.0", "config-epoch"),
-  changes("SETSLOT", -4, "3.0.0", "slot <IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE>"),
+  changes(
+    "SETSLOT",
+    -4,
+    "3.0.0",
+    "slot <IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE>",
+  ),
 ];
 
 const cluster = containerCommand({

@@ -3,7 +3,7 @@ import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { sessionCommand } from "../../command.ts";
 import { NOT_AN_INTEGER, SYNTAX_ERROR, wrongArguments } from "../../vnode/commands/errors.ts";
-import { authenticate, WRONG_PASSWORD } from "../authentication.ts";
+import { authenticate, boundInput, WRONG_PASSWORD } from "../authentication.ts";
 import type { Client } from "../client.ts";
 import { isPlainName, NAME_NOT_PLAIN } from "./client-names.ts";
 
@@ -190,6 +190,7 @@ const reset = sessionCommand({
   complexity: "O(1)",
   execute(client, _request, reply) {
     client.reset(client.worker.config.security.password === undefined);
+    boundInput(client);
     setProtocol(client, reply, 2);
     reply.simple("RESET");
   },

@@ -7,6 +7,9 @@
 import { ABSENT } from "../../vnode/key-access.ts";
 import type { Vnode } from "../../vnode/vnode.ts";
 
+/** A command needs a partition whose vnode restarts. */
+export const RESTARTING = "TRYAGAIN a partition of this keyspace restarts; try again";
+
 /** Records that are looked at between two steps of a scan. */
 const BATCH = 256;
 const batch = new Uint32Array(BATCH);

@@ -4,7 +4,7 @@
  *   key value [NX | XX] [EX seconds | PX milliseconds] <LEFT | RIGHT> [key value ...]
  *
  * Words in capitals are tokens; the words after one, up to the next token or bracket, are its
- * arguments. `[x ...]` after the same x says that x comes several times.
+ * arguments. `[x ...]` after the same x says that x comes several times. `<x>` is x.
  *
  * Invariant: reading never fails; an odd notation gives odd hints, nothing worse.
  */
@@ -45,7 +45,8 @@ const INTEGERS =
 
 /** The arguments that a syntax describes. */
 export function parseSyntax(syntax: string): readonly DocArgument[] {
-  const words = syntax.match(/\[|\]|<|>|\||\.\.\.|[^\s[\]<>|]+/g) ?? [];
+  const bare = syntax.replace(/<([a-z][a-z0-9-]*)>/g, "$1");
+  const words = bare.match(/\[|\]|<|>|\||\.\.\.|[^\s[\]<>|]+/g) ?? [];
   const reader = { words, at: 0 };
   const [first = []] = readAlternatives(reader, "").alternatives;
   return first;

@@ -2,8 +2,8 @@
  * HINCRBY and HINCRBYFLOAT: adds to the version of a field that is shown, so that concurrent ones
  * sum (design 4.5); of an absent field, a counter.
  *
- * Invariant: integers are exact over 64 bits; an add that its origin's part of the number has no
- * room for becomes a set of the whole number.
+ * Invariant: integers are exact over 64 bits; an add that would make its origin's part of the number
+ * inexact or infinite becomes a set of the whole number.
  */
 
 import { formatLongDouble } from "../../../runtime/base/number-text.ts";

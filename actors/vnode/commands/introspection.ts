@@ -95,7 +95,7 @@ function readSamples(request: Request, reply: RespWriter): number {
   return samples;
 }
 
-/** Also for a MEMORY container with more subcommands than this. */
+/** Of the MEMORY container, whose other subcommands are about the node. */
 export const memoryUsage = keyCommand({
   name: "MEMORY|USAGE",
   arity: -3,
@@ -114,13 +114,4 @@ export const memoryUsage = keyCommand({
   },
 });
 
-const memory = containerCommand({
-  name: "MEMORY",
-  group: "server",
-  since: "4.0.0",
-  summary: "A container for memory diagnostics commands.",
-  complexity: "Depends on subcommand.",
-  subcommands: [memoryUsage],
-});
-
-export const introspectionCommands = [object, memory];
+export const introspectionCommands = [object];

@@ -2,7 +2,7 @@
  * ZRANGE in all its forms: by rank, by score, by member. Each form ends as a range of ranks, which
  * one loop replies.
  *
- * By member, all scores are taken to be equal, as Redis asks for; otherwise the result is some range.
+ * By member, all scores are taken to be equal, as Redis asks for; else the result is some range.
  */
 
 import { compareBytes } from "../../../runtime/base/bytes.ts";

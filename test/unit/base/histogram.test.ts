@@ -89,3 +89,18 @@ test("histograms of different precision are not added up", () => {
   const fine = histogramOf([TWO_32 - 1], 7);
   assert.throws(() => new Histogram(4).add(fine.pairs()), /as many bits/);
 });
+
+test("values below a power of two are counted exactly, below others at most too few", () => {
+  const limit = fc.oneof(
+    fc.integer({ min: 0, max: 32 }).map((power) => 2 ** power),
+    fc.integer({ min: 0, max: TWO_32 + 5 }),
+  );
+  fc.assert(
+    fc.property(values, bits, limit, (noted, kept, below) => {
+      const exact = noted.filter((one) => one < below).length;
+      const found = histogramOf(noted, kept).countBelow(below);
+      assert.ok(found <= exact, `${found} of ${exact}`);
+      if (Number.isInteger(Math.log2(below))) assert.equal(found, exact);
+    }),
+  );
+});

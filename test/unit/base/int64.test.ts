@@ -1,3 +1,6 @@
+/**
+ * Int64 against BigInt: every 64-bit integer is read, added and written exactly.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,6 @@
+/**
+ * MGET, MSET and MSETNX: all keys of a command, in any partitions.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TestPartitions } from "../../support/test-partitions.ts";

@@ -1,3 +1,6 @@
+/**
+ * APPEND, GETRANGE and SETRANGE: parts of strings, bounds included.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TestPartitions } from "../../support/test-partitions.ts";
@@ -45,6 +48,8 @@ test("GETRANGE counts from both ends and never past them", () => {
     ["-100", "-90", "T"],
     ["100", "200", ""],
     ["0", "-9223372036854775808", "T"],
+    ["-9223372036854775807", "-9223372036854775808", ""],
+    ["-9223372036854775808", "-9223372036854775807", "T"],
     ["-9223372036854775808", "9223372036854775807", "This is a string"],
   ] as const) {
     // prettier-ignore

@@ -1,3 +1,6 @@
+/**
+ * SET and GET with all their options: Redis 7.2's replies, TTLs, and a log that replays the same.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -10,7 +10,7 @@ import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
 import { FOLDER, Ledger, load, newDisk, TinyNode, turns } from "./support.ts";
 
 const SEEDS = Number(process.env.SEEDS ?? 4);
-const STEPS = 14;
+const STEPS = Number(process.env.STEPS ?? 14);
 
 /** Errors that a failing disk gives; anything else is a bug. */
 function fromDisk(error: unknown): boolean {
@@ -37,7 +37,7 @@ async function live({ disk, ledger, boot, seed, crashAfter }: Life): Promise<num
     await load(node, random, STEPS);
     if (!node.failed) await node.journal.close();
   } catch (error) {
-    if (!disk.off || !fromDisk(error)) throw error;
+    if (!fromDisk(error)) throw error;
   }
   await turns(20);
   return disk.operations - before;
@@ -76,6 +76,26 @@ test("what was promised survives a kill at every operation", async () => {
       await crashOnce(seed, k, false).catch((error: unknown) => {
         throw new Error(`seed ${seed}, operation ${k}`, { cause: error });
       });
+    }
+  }
+});
+
+test("what was promised survives a call that fails once, at every operation", async () => {
+  for (let seed = 201; seed <= 200 + SEEDS; seed++) {
+    const total = await crashOnce(seed, Number.POSITIVE_INFINITY, true);
+    for (let k = 0; k < total; k++) {
+      const disk = await newDisk(seed * 1000 + k);
+      const ledger = new Ledger();
+      const random = seeded(seed + k);
+      const code = below(random, 3) === 0 ? "ENOSPC" : "EIO";
+      disk.fault = ({ index, kind }) => (index === k && kind !== "read" ? code : undefined);
+      await live({ disk, ledger, boot: 1, seed, crashAfter: Number.POSITIVE_INFINITY });
+      disk.fault = () => undefined;
+      if (below(random, 2) === 0) disk.crash();
+      else disk.kill();
+      await live({ disk, ledger, boot: 2, seed, crashAfter: below(random, 90) });
+      disk.crash();
+      await live({ disk, ledger, boot: 3, seed, crashAfter: Number.POSITIVE_INFINITY });
     }
   }
 });

@@ -1,5 +1,5 @@
 /**
- * A tiny node for storage tests: vnodes whose state is the list of their ops, over the real journal,
+ * A tiny node for storage tests: vnodes whose state is the list of their ops, over the journal,
  * recovery, snapshots and manifest. It follows the protocol that a worker follows: recover, write
  * the manifest, write unproven ops again, sync, and only then serve.
  */
@@ -9,6 +9,7 @@ import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
 import { FileSpace } from "../../../runtime/storage/file-space.ts";
 import type { FileSystem } from "../../../runtime/storage/files.ts";
 import { type FileUse, Journal, type JournalOptions } from "../../../runtime/storage/journal.ts";
+import { journalFileName } from "../../../runtime/storage/journal-format.ts";
 import {
   type Manifest,
   manifestName,
@@ -66,6 +67,40 @@ export async function openJournal(
     ...options,
   });
   return { journal, durable, failures, clock };
+}
+
+/** A frame as the test saw it being written. */
+export interface Written {
+  readonly path: string;
+  readonly offset: number;
+  readonly bytes: Buffer;
+  readonly commit: number;
+  readonly claim: number;
+  readonly ops: readonly string[];
+}
+
+export async function commitNow(
+  disk: MemoryDisk,
+  journal: Journal,
+  ops: string[],
+): Promise<Written> {
+  const before = journal.writtenThrough;
+  let claim = journal.durableThrough;
+  journal.commit();
+  for (let i = 0; i < 500 && journal.writtenThrough === before; i++) {
+    claim = journal.durableThrough;
+    await Promise.resolve();
+  }
+  assert.equal(journal.writtenThrough, before + 1);
+  const { boot, worker } = { boot: 1, worker: 0 };
+  const path = `${FOLDER}/${journalFileName({ boot, worker, number: journal.fileNumber })}`;
+  const end = journal.fileOffset;
+  const all = disk.peek(path);
+  let offset = end - 512;
+  while (all.toString("latin1", offset, offset + 4) !== "COTF") offset -= 512;
+  const bytes = Buffer.from(all.subarray(offset, end));
+  claim = Number(bytes.readBigUInt64LE(48));
+  return { path, offset, bytes, commit: before + 1, claim, ops };
 }
 
 /** Appends one op with this text. */

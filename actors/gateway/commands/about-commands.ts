@@ -238,4 +238,4 @@ const command = containerCommand({
   bare: (client, _request, reply) => replyInfos(client.worker.table.entries, reply),
 });
 
-export const introspectionCommands = [command];
+export const aboutCommands = [command];

@@ -1,0 +1,77 @@
+/**
+ * Places of replies that come later, in the order of their requests.
+ *
+ * Invariant: `cost` is what all of them stand for in memory, here and where their requests wait, so
+ * that one client cannot have more under way than its output may hold.
+ */
+
+// limits:
+/** What a request under way counts for, besides its bytes. */
+export const LATE_REPLY_BYTES = 512;
+
+/** The place of a reply that comes later. */
+export interface ReplySlot {
+  /** Null until it is there. */
+  bytes: Buffer | null;
+  gate: number;
+  /** The client wants no reply (CLIENT REPLY OFF, SKIP). */
+  readonly isMuffled: boolean;
+  cost: number;
+}
+
+export class LateReplies {
+  cost = 0;
+  #slots: ReplySlot[] = [];
+  #head = 0;
+
+  get count(): number {
+    return this.#slots.length - this.#head;
+  }
+
+  /** Keeps a place for the reply of a request of so many bytes. */
+  add(requestBytes: number, isMuffled: boolean): ReplySlot {
+    const slot = { bytes: null, gate: 0, isMuffled, cost: LATE_REPLY_BYTES + requestBytes };
+    return this.#push(slot);
+  }
+
+  /** A reply that is there, but stands behind others. */
+  addReady(bytes: Buffer, gate: number): void {
+    this.#push({ bytes, gate, isMuffled: false, cost: LATE_REPLY_BYTES + bytes.length });
+  }
+
+  #push(slot: ReplySlot): ReplySlot {
+    this.#slots.push(slot);
+    this.cost += slot.cost;
+    return slot;
+  }
+
+  fill(slot: ReplySlot, bytes: Buffer, gate: number): void {
+    const cost = LATE_REPLY_BYTES + bytes.length;
+    this.cost += cost - slot.cost;
+    slot.cost = cost;
+    slot.bytes = bytes;
+    slot.gate = gate;
+  }
+
+  /** The first reply, if it is there; it has left its place then. */
+  take(): ReplySlot | undefined {
+    const slot = this.#slots[this.#head];
+    if (slot === undefined || slot.bytes === null) return undefined;
+    this.#head++;
+    this.cost -= slot.cost;
+    if (this.#head === this.#slots.length) {
+      this.#slots = [];
+      this.#head = 0;
+    } else if (this.#head >= 1024 && this.#head * 2 >= this.#slots.length) {
+      this.#slots.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return slot;
+  }
+
+  clear(): void {
+    this.#slots = [];
+    this.#head = 0;
+    this.cost = 0;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * What a worker does besides serving, in small slices between turns: frees what was deleted,
+ * sweeps what has expired, takes snapshots that are due, lets old files go, watches its clients.
+ *
+ * Invariant: a slice takes about a millisecond; while there is more to do, every turn of the event
+ * loop does one.
+ */
+import type { Clock, Timers } from "../../runtime/base/clock.ts";
+import { EXPIRY_SWEEP_ITEMS, sweep } from "../vnode/sweep.ts";
+import type { Vnode } from "../vnode/vnode.ts";
+import type { Exchange } from "../gateway/exchange.ts";
+import type { Client } from "../gateway/client.ts";
+import type { ClientsConfig } from "../../runtime/config.ts";
+import type { Snapshots } from "./snapshots.ts";
+import type { WorkerStats } from "./worker-stats.ts";
+
+/** How often chores are looked for. */
+const TICK_MS = 100;
+/** Detached elements freed in one slice. */
+const FREE_ITEMS = 2_000;
+/** Time that one slice may take before it leaves the rest to the next turn. */
+const SLICE_MS = 1;
+/** Ticks between looks at what costs more than a look. */
+const SLOW_TICKS = 10;
+
+export interface ChoresOptions {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly exchange: Exchange;
+  readonly stats: WorkerStats;
+  readonly snapshots: Snapshots;
+  readonly limits: ClientsConfig;
+  readonly clients: ReadonlyMap<number, Client>;
+  vnodes(): Iterable<Vnode>;
+  isSweeping(): boolean;
+  /** Runs a function after this turn. */
+  soon(run: () => void): void;
+  /** The turn has ops to commit. */
+  schedule(): void;
+  /** Lets files go that nothing needs any more. */
+  clean(): void;
+  /** Syncs what is only written, where a keyspace asks for that every so often; else null. */
+  readonly interval: { readonly everyMs: number; sync(): void } | null;
+}
+
+export class Chores {
+  readonly #options: ChoresOptions;
+  #ticks = 0;
+  #isWorking = false;
+  #isStopped = false;
+
+  constructor(options: ChoresOptions) {
+    this.#options = options;
+    this.#next();
+    this.#nextSync();
+  }
+
+  #nextSync(): void {
+    const { interval, timers } = this.#options;
+    if (interval === null) return;
+    timers.after(interval.everyMs, () => {
+      if (this.#isStopped) return;
+      interval.sync();
+      this.#nextSync();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  #next(): void {
+    this.#options.timers.after(TICK_MS, () => {
+      if (this.#isStopped) return;
+      this.#tick();
+      this.#next();
+    });
+  }
+
+  #tick(): void {
+    const { exchange, clock, snapshots, vnodes } = this.#options;
+    this.#ticks++;
+    exchange.expire(clock.now());
+    this.#watchClients();
+    if (!this.#isWorking) this.#work();
+    if (this.#ticks % SLOW_TICKS !== 0) return;
+    snapshots.wantDue(vnodes());
+    this.#options.clean();
+  }
+
+  /** One slice; goes on in the next turn while there is more. */
+  #work(): void {
+    if (this.#isStopped) return;
+    const more = this.#slice();
+    this.#isWorking = more;
+    if (more) this.#options.soon(() => this.#work());
+  }
+
+  #slice(): boolean {
+    const { clock, vnodes, stats } = this.#options;
+    const end = clock.monotonicMs() + SLICE_MS;
+    const nowMs = clock.now();
+    const sweeping = this.#options.isSweeping();
+    let more = false;
+    for (const vnode of vnodes()) {
+      const { table } = vnode.partition;
+      if (!table.garbage.isEmpty && table.garbage.collect(FREE_ITEMS)) more = true;
+      if (sweeping && table.expiring > 0) {
+        const swept = sweep(vnode, nowMs, EXPIRY_SWEEP_ITEMS);
+        if (swept > 0) {
+          stats.expiredKeys += swept;
+          this.#options.schedule();
+        }
+      }
+      if (clock.monotonicMs() > end) return more;
+    }
+    return more;
+  }
+
+  /** Idle clients, and those that do not read what they asked for. */
+  #watchClients(): void {
+    const { clients, limits, clock } = this.#options;
+    const nowMs = clock.now();
+    for (const client of clients.values()) {
+      const { connection } = client;
+      if (connection === undefined) continue;
+      const idleMs = nowMs - client.lastCommandAtMs;
+      if (limits.idleTimeoutMs > 0 && idleMs > limits.idleTimeoutMs) connection.destroy();
+      else if (!client.isAuthenticated && nowMs - client.connectedAtMs > limits.handshakeTimeoutMs) {
+        connection.destroy();
+      } else connection.watchOutput(nowMs);
+    }
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Takes the worker's snapshots, one vnode after the other, in slices between turns: of every vnode
+ * whose log since the last one has outgrown its table, or of all on request.
+ *
+ * Invariant: a snapshot counts only once the manifest names it; the log that it replaces is let go
+ * after that.
+ */
+import type { Clock } from "../../runtime/base/clock.ts";
+import type { SnapshotConfig } from "../../runtime/config.ts";
+import type { FileSystem } from "../../runtime/storage/files.ts";
+import { SnapshotWriter } from "../../runtime/storage/snapshot.ts";
+import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
+import type { Vnode } from "../vnode/vnode.ts";
+
+/** Keys and elements that one slice walks over: well below a millisecond. */
+const SLICE_ITEMS = 500;
+/** Snapshots between two manifests, at most. */
+const MANIFEST_BATCH = 32;
+
+/** At a stop, logs longer than this share of the table are replaced by snapshots … */
+const STOP_LOG_SHARE = 4;
+/** … for at most so long. */
+const STOP_MS = 4_000;
+
+/** A finished snapshot. */
+export interface TakenSnapshot {
+  readonly vnodeId: number;
+  readonly name: string;
+  readonly sequence: number;
+}
+
+export interface SnapshotsOptions {
+  readonly fs: FileSystem;
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly config: SnapshotConfig;
+  /** The vnode that serves now under this id. */
+  find(id: number): Vnode | undefined;
+  /** Lets the rest of the thread run; resolves in a later turn. */
+  pause(): Promise<void>;
+  /** Makes the manifest name these. */
+  taken(snapshots: readonly TakenSnapshot[]): Promise<void>;
+  /** A snapshot could not be written; it is tried again with the next one that is due. */
+  failed(error: unknown): void;
+}
+
+export class Snapshots {
+  /** Finished since the start, and when the last one was. */
+  count = 0;
+  lastAtMs: number;
+  readonly #options: SnapshotsOptions;
+  readonly #queue = new Set<number>();
+  #done: TakenSnapshot[] = [];
+  #running: Promise<void> | null = null;
+  #stopAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(options: SnapshotsOptions) {
+    this.#options = options;
+    this.lastAtMs = options.clock.now();
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== null;
+  }
+
+  /** Asks for a snapshot of a vnode. */
+  want(vnode: Vnode): void {
+    this.#queue.add(vnode.id);
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  /** Asks for the snapshots that are due: the log is longer than the table. */
+  wantDue(vnodes: Iterable<Vnode>): void {
+    const { logBytesMin } = this.#options.config;
+    for (const vnode of vnodes) {
+      const due = Math.max(logBytesMin, vnode.partition.table.heap.bytesUsed);
+      if (vnode.logBytes > due && !this.#queue.has(vnode.id)) this.want(vnode);
+    }
+  }
+
+  /** Before a stop: replaces logs that would make the next start slow, as long as there is time. */
+  async beforeStop(vnodes: Iterable<Vnode>): Promise<void> {
+    for (const vnode of vnodes) {
+      if (vnode.logBytes * STOP_LOG_SHARE > vnode.partition.table.heap.bytesUsed) this.want(vnode);
+    }
+    this.#stopAtMs = this.#options.clock.monotonicMs() + STOP_MS;
+    await this.idle();
+  }
+
+  /** Resolves when nothing is asked for any more. */
+  async idle(): Promise<void> {
+    while (this.#running !== null) await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.size > 0) {
+      const [id] = this.#queue;
+      if (this.#options.clock.monotonicMs() > this.#stopAtMs) this.#queue.clear();
+      if (this.#queue.size === 0) break;
+      try {
+        await this.#take(id as number);
+        if (this.#done.length >= MANIFEST_BATCH) await this.#publish();
+      } catch (error) {
+        this.#options.failed(error);
+      }
+      this.#queue.delete(id as number);
+    }
+    try {
+      await this.#publish();
+    } catch (error) {
+      this.#options.failed(error);
+    }
+  }
+
+  async #take(id: number): Promise<void> {
+    const { fs, folder, clock, pause, find } = this.#options;
+    const vnode = find(id);
+    if (vnode === undefined || vnode.logBytes === 0) return;
+    const scan = new SnapshotScan(vnode.partition);
+    const logBytes = vnode.logBytes;
+    const { sequence } = scan;
+    let writer: SnapshotWriter | undefined;
+    try {
+      writer = await SnapshotWriter.create(fs, folder, {
+        vnodeId: id,
+        sequence,
+        createdMs: clock.now(),
+      });
+      for (let state = scan.next(SLICE_ITEMS); ; state = scan.next(SLICE_ITEMS)) {
+        for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) {
+          await writer.chunk(chunk, 0, chunk.length);
+        }
+        if (state === "aborted" || find(id) !== vnode) throw new ScanAborted();
+        if (state === "done") break;
+        await pause();
+      }
+      const { name } = await writer.finish();
+      vnode.logBytes -= logBytes;
+      vnode.snapshotSequence = sequence;
+      this.#done.push({ vnodeId: id, name, sequence });
+      this.count++;
+      this.lastAtMs = clock.now();
+    } catch (error) {
+      await writer?.abort();
+      if (find(id) === vnode) await this.#leave(scan);
+      if (!(error instanceof ScanAborted)) throw error;
+    }
+  }
+
+  /** Makes the marks of a given-up scan even again. */
+  async #leave(scan: SnapshotScan): Promise<void> {
+    scan.abort();
+    while (scan.next(SLICE_ITEMS) === "going") await this.#options.pause();
+  }
+
+  async #publish(): Promise<void> {
+    const done = this.#done;
+    if (done.length === 0) return;
+    this.#done = [];
+    await this.#options.taken(done);
+  }
+}
+
+/** The state was given up under the scan (a flush, a restart): no error. */
+class ScanAborted extends Error {}

@@ -1,0 +1,420 @@
+/**
+ * The real vnode as a replica under test: its partition, its commands, its state and its log as
+ * bytes, driven by the scenarios that drive the model.
+ *
+ * A crash loads the last durable snapshot's bytes and replays the log after it, into a fresh
+ * partition with a new origin; a join goes through the bytes of a whole state. `lazy` replicas scan
+ * and free in slices of an item or two, in the background of the scenario.
+ */
+import { CommandTable } from "../../actors/command-table.ts";
+import type { KeyLookup } from "../../actors/command.ts";
+import { type Mark, readContext, removeInContext, setInContext } from "../../actors/vnode/contexts.ts";
+import type { KeyAccess } from "../../actors/vnode/key-access.ts";
+import { sweepRecord } from "../../actors/vnode/sweep.ts";
+import { Vnode } from "../../actors/vnode/vnode.ts";
+import { below, seeded } from "../../runtime/base/prng.ts";
+import { formatOriginId } from "../../runtime/causality/origins.ts";
+import { HybridClock } from "../../runtime/causality/hlc.ts";
+import { OpWriters } from "../../runtime/causality/op.ts";
+import { OpReader } from "../../runtime/causality/op-reader.ts";
+import { PARSED, RespReader } from "../../runtime/codec/resp-reader.ts";
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import { applyMutation } from "../../runtime/table/apply-mutation.ts";
+import { KeyView } from "../../runtime/table/key-view.ts";
+import type { Partition } from "../../runtime/table/partition.ts";
+import { SlabPool } from "../../runtime/table/slab-pool.ts";
+import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
+import { loadState } from "../../runtime/table/state-loader.ts";
+import { undoOneTry } from "../../runtime/table/undo.ts";
+import { encodeCommand, type Plain, plain, ReplyReader } from "../support/resp.ts";
+import type {
+  Bytes,
+  CanonicalState,
+  CanonicalValue,
+  Made,
+  MakeReplica,
+  ModelCommand,
+  ModelReply,
+  NeutralMark,
+  NeutralMutation,
+  NeutralOp,
+  Origin,
+  ReplicaOptions,
+  ReplicaUnderTest,
+  Vector,
+} from "./harness.ts";
+import {
+  exportOp,
+  importOp,
+  latin1,
+  neutralDot,
+  originDot,
+  parseOpId,
+  replyBytes,
+  replyOfBytes,
+  type VnodeOp,
+  writeMutation,
+} from "./neutral-op.ts";
+import { canonicalState, canonicalValue } from "./vnode-state.ts";
+
+const SLAB_BYTES = 512 * 1024;
+const HASH_SEED = 7;
+const SLICE_ITEMS_MAX = 2;
+
+const commands = new CommandTable();
+
+interface Snapshot {
+  readonly chunks: readonly Buffer[];
+  readonly sequence: number;
+}
+
+interface LogEntry {
+  readonly sequence: number;
+  readonly op: Buffer;
+}
+
+export interface VnodeReplicaOptions {
+  /** Scans and frees in tiny slices, whenever the scenario calls for background work. */
+  readonly lazy?: boolean;
+}
+
+export function makeVnode(options: VnodeReplicaOptions = {}): MakeReplica {
+  return (settings) => new VnodeReplica(settings, options);
+}
+
+export class VnodeReplica implements ReplicaUnderTest {
+  readonly #options: ReplicaOptions;
+  readonly #lazy: boolean;
+  /** Decides what the background does; apart from the scenario's own dice. */
+  readonly #dice = seeded(1);
+  readonly #pool = new SlabPool({ slabBytes: SLAB_BYTES });
+  readonly #writers = new OpWriters();
+  readonly #clock: HybridClock;
+  #nowMs = 0;
+  #vnode: Vnode;
+  #log: LogEntry[] = [];
+  #lastOp: VnodeOp | undefined;
+  #scan: SnapshotScan | undefined;
+  #scanned: Buffer[] = [];
+  /** The newest whole snapshot; not durable by itself. */
+  #snapshot: Snapshot | undefined;
+  #durable: { snapshot: Snapshot | undefined; log: readonly LogEntry[] } = {
+    snapshot: undefined,
+    log: [],
+  };
+
+  constructor(options: ReplicaOptions, { lazy = false }: VnodeReplicaOptions) {
+    this.#options = options;
+    this.#lazy = lazy;
+    this.#clock = new HybridClock({ now: () => this.#nowMs, monotonicMs: () => this.#nowMs });
+    this.#vnode = this.#start();
+  }
+
+  get partition(): Partition {
+    return this.#vnode.partition;
+  }
+
+  get vnode(): Vnode {
+    return this.#vnode;
+  }
+
+  #start(): Vnode {
+    const { random } = this.#options;
+    const origin = { high: random.u32(), low: random.u32() };
+    const log = {
+      append: (_id: number, sequence: number, op: Buffer, start: number, end: number) => {
+        const bytes = Buffer.from(op.subarray(start, end));
+        this.#log.push({ sequence, op: bytes });
+        this.#lastOp = { bytes, past: pastOf(this.#vnode.partition) };
+      },
+    };
+    const vnode = new Vnode({
+      id: 0,
+      pool: this.#pool,
+      hashSeed: HASH_SEED,
+      origin,
+      clock: this.#clock,
+      writers: this.#writers,
+      log,
+      random,
+      unsynced: null,
+    });
+    if (this.#lazy) vnode.partition.table.garbage.eagerItemsMax = 0;
+    return vnode;
+  }
+
+  origin(): Origin {
+    const { high, low } = this.partition.origin;
+    return formatOriginId(high, low);
+  }
+
+  // ---- ops made here ----------------------------------------------------------------------------
+
+  run(command: ModelCommand, nowMs: number): Made {
+    const id = command.opId === undefined ? undefined : parseOpId(command.opId);
+    const { opIds } = this.partition;
+    const known = id && opIds.find(id.high, id.low, id.sequence);
+    if (known !== undefined) return { reply: replyOfBytes(known.reply) };
+    return this.#making(nowMs, () => {
+      const { context } = command;
+      const reply =
+        context === undefined
+          ? this.#execute(command.argv)
+          : this.#executeInContext(command.argv, context);
+      if (id !== undefined && this.partition.isOpen) this.partition.nameOp(id, replyBytes(reply));
+      return reply;
+    });
+  }
+
+  mutate(mutations: readonly NeutralMutation[], nowMs: number): Made {
+    return this.#making(nowMs, () => {
+      const { partition } = this;
+      partition.begin();
+      const { writer } = partition;
+      for (const mutation of mutations) writeMutation(writer, mutation);
+      const reader = new OpReader();
+      reader.open(writer.buffer, 0, writer.length);
+      while (reader.next()) applyMutation(partition, reader);
+      if (reader.isBroken) throw new Error("an op's mutations end inside it");
+      return "OK";
+    });
+  }
+
+  undo(nowMs: number): Made {
+    return this.#making(nowMs, () => (undoOneTry(this.partition) ? 1 : 0));
+  }
+
+  sweep(key: Bytes, nowMs: number): Made {
+    return this.#making(nowMs, () => {
+      const { partition } = this;
+      const bytes = latin1(key);
+      const ref = partition.table.find(bytes, 0, bytes.length);
+      if (ref === 0) return 0;
+      const view = new KeyView(partition);
+      return sweepRecord(partition, view, ref, nowMs, this.#options.graceMs) ? 1 : 0;
+    });
+  }
+
+  /** Removes every key, as FLUSHDB does; the op. */
+  flush(nowMs: number): VnodeOp | undefined {
+    this.#making(nowMs, () => {
+      this.#vnode.key.flush();
+      return "OK";
+    });
+    return this.#lastOp;
+  }
+
+  #making(nowMs: number, make: () => ModelReply): Made {
+    this.#nowMs = nowMs;
+    this.#vnode.key.nowMs = nowMs;
+    this.#lastOp = undefined;
+    const reply = make();
+    this.partition.finish();
+    const op = this.#lastOp;
+    this.#work();
+    return op === undefined ? { reply } : { reply, op };
+  }
+
+  /** Runs commands as one transaction; the ops that it made, in order. */
+  transaction(commandLines: readonly (readonly Bytes[])[], nowMs: number): VnodeOp[] {
+    this.#nowMs = nowMs;
+    this.#vnode.key.nowMs = nowMs;
+    const ops: VnodeOp[] = [];
+    const take = () => {
+      if (this.#lastOp !== undefined) ops.push(this.#lastOp);
+      this.#lastOp = undefined;
+    };
+    this.#lastOp = undefined;
+    for (const argv of commandLines) {
+      this.#execute(argv);
+      take();
+      this.partition.finishInTransaction();
+    }
+    this.partition.finishTransaction();
+    take();
+    return ops;
+  }
+
+  #execute(argv: readonly Bytes[]): ModelReply {
+    const reader = new RespReader();
+    const bytes = encodeCommand(argv.map(latin1));
+    if (reader.parse(bytes, 0, bytes.length) !== PARSED) throw new Error(reader.error);
+    const { request } = reader;
+    const command = commands.find(request)?.command;
+    const writer = new RespWriter({ bytesMax: 1 << 20 });
+    writer.protocol = 2;
+    const { key } = this.#vnode;
+    if (command?.scope === "key") command.execute(key, request, writer);
+    else if (command?.scope === "keys") command.execute(lookupOf(key), request, writer);
+    else throw new Error(`no command ${argv[0]}`);
+    const replies = new ReplyReader();
+    replies.push(writer.take());
+    const reply = replies.next();
+    if (reply === undefined) throw new Error("a command replies once");
+    return modelReply(plain(reply));
+  }
+
+  #executeInContext(argv: readonly Bytes[], context: readonly NeutralMark[]): ModelReply {
+    const [name = "", keyText = "", value = "", , until = "0"] = argv;
+    const key = latin1(keyText);
+    const access = this.#vnode.key;
+    access.openKey(key, 0, key.length);
+    const marks = context.map(markOf);
+    if (name === "DEL") return removeInContext(access, key, marks) === "written" ? 1 : 0;
+    const { siblingsMax } = this.#options;
+    const outcome = setInContext(access, key, latin1(value), Number(until), marks, siblingsMax);
+    return outcome === "written" ? "OK" : { error: "TOOMANYSIBLINGS" };
+  }
+
+  // ---- ops from elsewhere -----------------------------------------------------------------------
+
+  deliver(op: unknown): void {
+    this.partition.deliver((op as VnodeOp).bytes);
+    this.#work();
+  }
+
+  join(from: ReplicaUnderTest): void {
+    if (!(from instanceof VnodeReplica)) return;
+    const { chunks } = from.#takeSnapshot();
+    this.partition.join(chunks);
+    // A join is durable at once, and its state is in no log.
+    this.#log = [];
+    const snapshot = this.#takeSnapshot();
+    this.#durable = { snapshot, log: [] };
+  }
+
+  // ---- files ------------------------------------------------------------------------------------
+
+  background(): void {
+    if (this.#lazy) {
+      this.partition.table.garbage.collect(1);
+      if (this.#scan === undefined) this.#beginScan();
+    } else {
+      this.partition.table.garbage.collect(Number.MAX_SAFE_INTEGER);
+    }
+  }
+
+  /** What a lazy replica does after each step. */
+  #work(): void {
+    if (!this.#lazy) {
+      this.partition.table.garbage.collect(Number.MAX_SAFE_INTEGER);
+      return;
+    }
+    if (this.#scan === undefined && below(this.#dice, 6) === 0) this.#beginScan();
+    if (this.#scan !== undefined && below(this.#dice, 2) === 0) this.#advanceScan();
+    if (below(this.#dice, 3) === 0) this.partition.table.garbage.collect(1);
+  }
+
+  #beginScan(): void {
+    this.#scan = new SnapshotScan(this.partition);
+    this.#scanned = [];
+  }
+
+  #advanceScan(): void {
+    const scan = this.#scan;
+    if (scan === undefined) return;
+    const state = scan.next(1 + below(this.#dice, SLICE_ITEMS_MAX));
+    for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) {
+      this.#scanned.push(chunk);
+    }
+    if (state === "going") return;
+    this.#scan = undefined;
+    if (state === "done") this.#snapshot = { chunks: this.#scanned, sequence: scan.sequence };
+  }
+
+  /** The state as it is now. */
+  #takeSnapshot(): Snapshot {
+    while (this.#scan !== undefined) this.#advanceScan();
+    this.#beginScan();
+    while (this.#scan !== undefined) this.#advanceScan();
+    if (this.#snapshot === undefined) throw new Error("nobody aborts a scan here");
+    return this.#snapshot;
+  }
+
+  makeDurable(): void {
+    if (!this.#lazy && below(this.#dice, 2) === 0) this.#takeSnapshot();
+    const snapshot = this.#snapshot;
+    if (snapshot !== undefined) {
+      this.#log = this.#log.filter((entry) => entry.sequence > snapshot.sequence);
+    }
+    this.#durable = { snapshot, log: [...this.#log] };
+  }
+
+  crash(): void {
+    this.partition.release();
+    if (this.partition.table.heap.bytesUsed !== 0) throw new Error("a release gives all back");
+    this.#scan = undefined;
+    this.#snapshot = this.#durable.snapshot;
+    this.#log = [...this.#durable.log];
+    this.#vnode = this.#start();
+    const { partition } = this;
+    if (this.#snapshot !== undefined) loadState(partition, this.#snapshot.chunks);
+    for (const { op, sequence } of this.#log) {
+      partition.replay(op, 0, op.length);
+      if (partition.sequence !== sequence) throw new Error("a replay counts as the log does");
+    }
+  }
+
+  // ---- what it holds ----------------------------------------------------------------------------
+
+  read(key: Bytes, nowMs: number): CanonicalValue {
+    this.#vnode.key.nowMs = nowMs;
+    return canonicalValue(this.#vnode.key, key);
+  }
+
+  readContext(key: Bytes): readonly NeutralMark[] {
+    const access = this.#vnode.key;
+    const bytes = latin1(key);
+    access.openKey(bytes, 0, bytes.length);
+    return readContext(access).map(({ dot, adds }) => ({
+      dot: neutralDot(dot),
+      adds: Object.fromEntries(
+        adds.map((add) => [formatOriginId(add.high, add.low), add.counter]),
+      ),
+    }));
+  }
+
+  state(): CanonicalState {
+    return canonicalState(this.partition);
+  }
+
+  exportOp(op: unknown): NeutralOp {
+    return exportOp(op as VnodeOp);
+  }
+
+  importOp(op: NeutralOp): unknown {
+    return importOp(op);
+  }
+}
+
+function lookupOf(key: KeyAccess): KeyLookup {
+  return { keyspace: 0, keyspaces: 1, at: () => key };
+}
+
+/** The whole vector that the own origin's last op followed. */
+function pastOf({ origins, past, ownSlot }: Partition): Vector {
+  const vector: Record<Origin, number> = {};
+  for (const [slot, counter] of past.of(ownSlot).entries()) {
+    if (counter > 0) vector[origins.id(slot)] = counter;
+  }
+  return vector;
+}
+
+function markOf({ dot, adds }: NeutralMark): Mark {
+  const entries = Object.entries(adds);
+  return {
+    dot: originDot(dot),
+    adds: entries.map(([origin, counter]) => originDot(`${origin}@${counter}`)),
+  };
+}
+
+function modelReply(reply: Plain): ModelReply {
+  if (typeof reply === "bigint") return reply.toString();
+  if (typeof reply === "string" || typeof reply === "number" || reply === null) return reply;
+  if (Array.isArray(reply)) return (reply as readonly Plain[]).map(modelReply);
+  if (typeof reply === "object" && "error" in reply) {
+    return { error: reply.error.split(" ")[0] ?? "" };
+  }
+  throw new Error("RESP2 has no such reply");
+}
+

@@ -1,0 +1,172 @@
+/**
+ * What a partition holds, and what a reader of a key sees, in the canonical form of the harness.
+ */
+import type { KeyAccess } from "../../actors/vnode/key-access.ts";
+import type { Version } from "../../runtime/causality/cell.ts";
+import { versionBytes } from "../../runtime/causality/counter-value.ts";
+import { formatOriginId } from "../../runtime/causality/origins.ts";
+import type { Partition } from "../../runtime/table/partition.ts";
+import { BLOB, EXPIRY, MARKED } from "../../runtime/table/record.ts";
+import type { Ref } from "../../runtime/table/slab-pool.ts";
+import type {
+  Bytes,
+  CanonicalState,
+  CanonicalValue,
+  CanonicalVersion,
+  NeutralCell,
+} from "./harness.ts";
+import { cellName, compareDots, dotOf, exactText } from "./harness.ts";
+import { counterName, latin1, replyOfBytes, typeName, valueText } from "./neutral-op.ts";
+
+type CanonicalCell = CanonicalState["cells"][number];
+
+export function canonicalState(partition: Partition): CanonicalState {
+  const { origins, opIds } = partition;
+  const dot = (slot: number, counter: number) => dotOf(origins.id(slot), counter);
+  const cells = allCells(partition).sort((a, b) =>
+    cellName(a.cell) < cellName(b.cell) ? -1 : 1,
+  );
+  const calls = [...opIds.calls.values()].map(({ high, low, sequence, tries, reply }) => ({
+    id: `${formatOriginId(high, low)}:${sequence}`,
+    tries: tries.map((one) => dot(one.slot, one.counter)),
+    reply: replyOfBytes(reply),
+  }));
+  return {
+    applied: appliedOf(partition),
+    cells,
+    opIds: calls.sort((a, b) => (a.id < b.id ? -1 : 1)),
+  };
+}
+
+function appliedOf({ origins }: Partition): Record<string, number> {
+  const applied: [string, number][] = [];
+  for (let slot = 0; slot < origins.count; slot++) {
+    const counter = origins.applied[slot] as number;
+    if (counter > 0) applied.push([origins.id(slot), counter]);
+  }
+  return Object.fromEntries(applied.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function allCells(partition: Partition): CanonicalCell[] {
+  const { table } = partition;
+  const { records, keyOrder } = table;
+  const cells: CanonicalCell[] = [];
+  const refs: Ref[] = [];
+  let expiring = 0;
+  keyOrder.seek(table.keyRoot, 0);
+  for (let ref = keyOrder.next(); ref !== 0; ref = keyOrder.next()) refs.push(ref);
+  if (refs.length !== table.keyCount) throw new Error("the orders of keys agree");
+  for (const ref of refs) {
+    const key = textOf(partition, ref);
+    if (records.flags(ref) & (EXPIRY | BLOB)) expiring++;
+    add(cells, partition, { key, type: "head", element: "" }, ref);
+    if (table.find(latin1(key), 0, key.length) !== ref) throw new Error("a key is found by hash");
+    for (let block = records.block(ref); block !== 0; block = table.blockNext(block)) {
+      const type = typeName(table.blockType(block));
+      if (type === "string") throw new Error("a string has no elements");
+      if (table.blockKey(block) !== ref) throw new Error("a block knows its key");
+      if (table.blockRoot(block) === 0) throw new Error("no collection is empty");
+      if (table.blockCopyMin(block) !== Number.POSITIVE_INFINITY) expiring++;
+      for (const element of partition.mutations.elementsOf(block)) {
+        const name = textOf(partition, element);
+        if (table.findElement(block, latin1(name), 0, name.length) !== element) {
+          throw new Error("an element is found by name");
+        }
+        add(cells, partition, { key, type, element: name }, element);
+      }
+    }
+  }
+  if (expiring !== table.expiring) throw new Error("what expires is counted");
+  return cells;
+}
+
+function add(cells: CanonicalCell[], partition: Partition, cell: NeutralCell, ref: Ref): void {
+  const { table, mutations, scan } = partition;
+  const isEven = (table.records.flags(ref) & MARKED) === table.mark;
+  if (scan === null && !isEven) throw new Error("between scans all records are marked alike");
+  const versions = mutations.cells.versions(ref);
+  if (versions.length === 0) {
+    if (cell.type !== "head") throw new Error("no element is empty");
+    return;
+  }
+  const canonical = versions.map((version) => canonicalVersion(partition, version, cell));
+  cells.push({ cell, versions: canonical.sort((a, b) => compareDots(a.dot, b.dot)) });
+}
+
+function canonicalVersion(
+  { origins }: Partition,
+  version: Version,
+  cell: NeutralCell,
+): CanonicalVersion {
+  const type = typeName(version.type);
+  const dot = (slot: number, counter: number) => dotOf(origins.id(slot), counter);
+  const { expiry } = version;
+  return {
+    dot: dot(version.slot, version.counter),
+    hlc: version.hlc,
+    type,
+    value: valueText(type, cell.type !== "head", version.value),
+    counter: counterName(version.counterKind),
+    adds: version.adds
+      .map((entry) => ({
+        origin: origins.id(entry.slot),
+        counter: entry.counter,
+        number: entry.float ? ("float" as const) : ("int" as const),
+        sum: exactText(entry.float ? entry.real : entry.integer),
+      }))
+      .sort((a, b) => (a.origin < b.origin ? -1 : 1)),
+    undone: version.undos
+      .map((undo) => ({
+        dot: dot(undo.slot, undo.counter),
+        number: undo.float ? ("float" as const) : ("int" as const),
+        delta: exactText(undo.float ? undo.real : undo.integer),
+      }))
+      .sort((a, b) => compareDots(a.dot, b.dot)),
+    expiry:
+      expiry === null
+        ? null
+        : { at: expiry.at === 0 ? null : expiry.at, hlc: expiry.hlc, origin: origins.id(expiry.slot) },
+    copy: version.copyAt === 0 ? null : version.copyAt,
+  };
+}
+
+export function textOf({ table }: Partition, ref: Ref): Bytes {
+  const { records } = table;
+  const at = records.keyAt(ref);
+  return records.bytes(ref).toString("latin1", at, at + records.keyLength(ref));
+}
+
+/** What commands see of a key. */
+export function canonicalValue(access: KeyAccess, key: Bytes): CanonicalValue {
+  const bytes = latin1(key);
+  const number = access.openKey(bytes, 0, bytes.length);
+  const absent = { type: null, value: null, elements: [], count: 0, until: null, siblings: [] };
+  if (number === 0) return absent;
+  const type = typeName(number);
+  const until = access.expiryAt === 0 ? null : access.expiryAt;
+  if (type === "string") {
+    access.loadString();
+    const value = access.buffer.toString("latin1", access.start, access.end);
+    return { type, value, elements: [], count: 1, until, siblings: siblingsOf(access) };
+  }
+  const elements: (readonly [Bytes, Bytes])[] = [];
+  access.seek(0);
+  for (let ref = access.next(); ref !== 0; ref = access.next()) {
+    const name = textOf(access.partition, ref);
+    access.loadValue(ref);
+    const value = Buffer.from(access.buffer.subarray(access.start, access.end));
+    elements.push([name, valueText(type, true, value)]);
+  }
+  if (type !== "list") elements.sort(([a], [b]) => (a < b ? -1 : 1));
+  return { type, value: null, elements, count: access.count, until, siblings: [] };
+}
+
+function siblingsOf({ view, partition }: KeyAccess): Bytes[] {
+  const { origins } = partition;
+  const dot = ({ slot, counter }: Version) => dotOf(origins.id(slot), counter);
+  return view
+    .heads()
+    .filter((head) => typeName(head.type) === "string")
+    .sort((a, b) => a.hlc - b.hlc || (dot(a) < dot(b) ? -1 : 1))
+    .map((head) => versionBytes(head, origins).toString("latin1"));
+}
