@@ -7,6 +7,10 @@ import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { WorkerView } from "../worker/worker-view.ts";
 import type { Connection } from "./connection.ts";
 
+// limits:
+/** Commands of one transaction. */
+export const QUEUED_COMMANDS_MAX = 262_144;
+
 /** A command queued by MULTI, in a buffer of its own. */
 export interface QueuedCommand {
   readonly bytes: Buffer;
@@ -84,9 +88,23 @@ export class Client {
     return this.connection?.out.protocol ?? 3;
   }
 
-  /** Queues a command of the open transaction. */
-  enqueue(request: Request): void {
+  /** Whether a queued command may change something. */
+  queuesWrites = false;
+
+  /** Whether the running command's reply is not sent, and moves CLIENT REPLY SKIP on. */
+  mutesReply(): boolean {
+    if (this.replyMode === "on") return false;
+    if (this.replyMode === "skip") this.replyMode = "skipping";
+    else if (this.replyMode === "skipping") this.replyMode = "on";
+    return true;
+  }
+
+  /** Queues a command of the open transaction. False: it would be too much for one. */
+  enqueue(request: Request, bytesMax: number): boolean {
     const count = request.count;
+    const length = (request.ends[count - 1] as number) - (request.starts[0] as number);
+    const queued = this.queue?.length ?? 0;
+    if (queued >= QUEUED_COMMANDS_MAX || this.queueBytes + length > bytesMax) return false;
     const start = request.starts[0] as number;
     const bytes = Buffer.from(request.bytes.subarray(start, request.ends[count - 1] as number));
     const starts = request.starts.slice(0, count);
@@ -97,6 +115,7 @@ export class Client {
     }
     this.queue?.push({ bytes, starts, ends });
     this.queueBytes += bytes.length;
+    return true;
   }
 
   /** Leaves the transaction, whatever became of it. */
@@ -104,6 +123,7 @@ export class Client {
     this.queue = null;
     this.queueBytes = 0;
     this.isQueueBroken = false;
+    this.queuesWrites = false;
     this.watched = [];
   }
 

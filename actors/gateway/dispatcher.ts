@@ -1,20 +1,36 @@
 /**
  * Takes a client's command to where it runs: this thread's vnodes by a plain call, another
  * worker's by a message, the session, or all workers; and its reply back in order.
+ *
+ * Invariant: a connection's commands on one key run in the order in which they were sent, and every
+ * command is answered once.
  */
-import { Request } from "../../runtime/codec/request.ts";
-import { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { Request } from "../../runtime/codec/request.ts";
+import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { ClientsConfig } from "../../runtime/config.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
 import type { KeyCommand, NodeCommand } from "../command.ts";
-import { type CommandEntry, type CommandTable, keyIndexes, unknownCommand } from "../command-table.ts";
+import {
+  type CommandEntry,
+  type CommandTable,
+  keyIndexes,
+  unknownCommand,
+} from "../command-table.ts";
 import type { Executor } from "../vnode/executor.ts";
+import { FAILED_INSIDE } from "../worker/participant.ts";
+import type { PartitionLocks } from "../worker/partition-locks.ts";
+import type { Pause } from "../worker/pause.ts";
+import type { Vnodes } from "../worker/vnodes.ts";
+import type { WorkerLog } from "../worker/worker-log.ts";
 import type { WorkerView } from "../worker/worker-view.ts";
 import type { Client } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
-import { MESSAGE_COLLECT, MESSAGE_RUN, runBytes, writeRun } from "./messages.ts";
-import type { SlotMap } from "./slot-map.ts";
+import { collectEverywhere, collectHere, copyOf, forward, isForOneWorker } from "./other-steps.ts";
 import type { Scatter } from "./scatter.ts";
+import type { Scratch } from "./scratch.ts";
+import type { SlotMap } from "./slot-map.ts";
+import type { Transactions } from "./transactions.ts";
 
 /** What the dispatcher needs of its worker. */
 export interface DispatchHost extends WorkerView {
@@ -22,28 +38,44 @@ export interface DispatchHost extends WorkerView {
   readonly executor: Executor;
   readonly exchange: Exchange;
   readonly slots: SlotMap;
+  readonly locks: PartitionLocks;
+  readonly vnodesHere: Vnodes;
+  readonly gates: WorkerLog;
+  readonly clientPause: Pause;
+  readonly limits: ClientsConfig;
   /** Why changes are refused now, as an error reply; null: they are not. */
   refusesWrite(deniesOom: boolean): string | null;
+  /** Whether a partition's commands can run now: it serves, and no transaction holds it. */
   isReady(keyspace: number, partition: number): boolean;
-  whenReady(keyspace: number, partition: number, done: (error: Error | null) => void): void;
+  /** Calls back when they can, or with the error to reply. */
+  whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void;
   /** Takes the running command back: something threw. Its vnodes restart. */
   rollBack(mark: number, error: unknown): void;
   mark(): number;
   unpack(bytes: Buffer): unknown;
+  /** Makes sure that the turn has an end: its ops are committed, its ports flushed. */
+  schedule(): void;
+  newScratch(): Scratch;
+  /** A turn that no client's bytes have begun: reads the clock. */
+  beginTurn(): void;
+  /** One line for the log. */
+  report(facts: object): void;
 }
 
 const NO_AUTH = "NOAUTH Authentication required.";
-const CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
-const FAILED_INSIDE =
-  "ERR internal error: the command was not executed and its partition restarts; please report the log's lines about it";
+const CROSS_SLOT =
+  "CROSSSLOT Keys in request don't hash to the same slot: use the gateway port, or a {hash tag}";
+const QUEUE_TOO_LONG = "ERR this transaction is too large: nothing of it will be executed";
 
 export class Dispatcher {
   readonly #host: DispatchHost;
   readonly #scatter: Scatter;
+  readonly #transactions: Transactions;
 
-  constructor(host: DispatchHost, scatter: Scatter) {
+  constructor(host: DispatchHost, scatter: Scatter, transactions: Transactions) {
     this.#host = host;
     this.#scatter = scatter;
+    this.#transactions = transactions;
   }
 
   /** Runs one request of a connection. */
@@ -62,6 +94,10 @@ export class Dispatcher {
       this.#refuse(connection, entry, NO_AUTH);
       return;
     }
+    if (host.clientPause.isOn && host.clientPause.holds(client, entry)) {
+      this.#holdBack(connection, request);
+      return;
+    }
     if (client.queue !== null && !entry.isTransactional) {
       this.#queue(connection, request, entry);
       return;
@@ -69,11 +105,7 @@ export class Dispatcher {
     this.run(connection, request, entry);
   }
 
-  #refuseShape(
-    connection: Connection,
-    request: Request,
-    entry: CommandEntry | undefined,
-  ): void {
+  #refuseShape(connection: Connection, request: Request, entry: CommandEntry | undefined): void {
     const { client } = connection;
     if (client.queue !== null) client.isQueueBroken = true;
     if (entry === undefined) {
@@ -97,34 +129,67 @@ export class Dispatcher {
     this.#end(connection, reply, 0);
   }
 
+  /** CLIENT PAUSE: this client goes on when it is over. */
+  #holdBack(connection: Connection, request: Request): void {
+    const kept = copyOf(request);
+    connection.block();
+    this.#host.clientPause.whenOver(() => {
+      if (!connection.closed) this.dispatch(connection, kept);
+      connection.unblock();
+    });
+  }
+
   #queue(connection: Connection, request: Request, entry: CommandEntry): void {
     const { client } = connection;
-    const refusal = entry.isRefusedInMulti
-      ? `ERR Command not allowed inside a transaction`
-      : entry.isWrite
-        ? this.#host.refusesWrite(entry.deniesOom)
-        : null;
+    const refusal = this.#refusesToQueue(client, request, entry);
     if (refusal !== null) {
       client.isQueueBroken = true;
       this.#refuse(connection, entry, refusal);
       return;
     }
-    client.enqueue(request);
     const reply = connection.reply();
     reply.queued();
     this.#end(connection, reply, 0);
   }
 
+  /** Queues a command, or answers why it cannot be. */
+  #refusesToQueue(client: Client, request: Request, entry: CommandEntry): string | null {
+    const host = this.#host;
+    if (entry.isRefusedInMulti) return "ERR Command not allowed inside a transaction";
+    if (client.isDirect) {
+      const redirection = this.#redirects(client, request, entry);
+      if (redirection !== null) return redirection;
+    }
+    const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
+    // With several workers it is the owner's memory that counts: EXEC asks it.
+    if (refusal !== null && host.config.workers === 1) return refusal;
+    if (entry.isWrite) client.queuesWrites = true;
+    const isKept = client.isQueueBroken || client.enqueue(request, host.limits.queryBytesMax);
+    return isKept ? null : QUEUE_TOO_LONG;
+  }
+
+  /** On a direct port: CROSSSLOT, MOVED, or null where the keys are here. */
+  #redirects(client: Client, request: Request, entry: CommandEntry): string | null {
+    const host = this.#host;
+    const indexes = keyIndexes(entry.command, request);
+    let slot = -1;
+    for (const index of indexes) {
+      const start = request.starts[index] as number;
+      const own = slotOf(request.bytes, start, request.ends[index] as number);
+      if (slot >= 0 && own !== slot) return CROSS_SLOT;
+      slot = own;
+    }
+    if (slot < 0) return null;
+    const [first] = indexes as [number];
+    const start = request.starts[first] as number;
+    const end = request.ends[first] as number;
+    const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
+    return host.ownerOf(client.keyspace, partition) === host.index ? null : host.slots.moved(slot);
+  }
+
   /** Runs a checked request. */
   run(connection: Connection, request: Request, entry: CommandEntry): void {
     const { command } = entry;
-    if (entry.isWrite) {
-      const refusal = this.#host.refusesWrite(entry.deniesOom);
-      if (refusal !== null) {
-        this.#refuse(connection, entry, refusal);
-        return;
-      }
-    }
     switch (command.scope) {
       case "key":
         this.#runOnKey(connection, request, entry, command);
@@ -157,14 +222,20 @@ export class Dispatcher {
     const end = request.ends[keyAt] as number;
     const { executor } = host;
     const partition = executor.partitionOf(client.keyspace, request.bytes, start, end);
-    if (host.ownerOf(client.keyspace, partition) !== host.index) {
+    const owner = host.ownerOf(client.keyspace, partition);
+    if (owner !== host.index) {
       if (client.isDirect) {
         this.#refuse(connection, entry, host.slots.moved(slotOf(request.bytes, start, end)));
-      } else this.#forward(connection, request, entry, partition);
+      } else this.#forward(connection, request, entry, owner, partition);
       return;
     }
     if (!host.isReady(client.keyspace, partition)) {
       this.#retryWhenReady(connection, request, entry, partition);
+      return;
+    }
+    const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
+    if (refusal !== null) {
+      this.#refuse(connection, entry, refusal);
       return;
     }
     const mark = host.mark();
@@ -184,39 +255,46 @@ export class Dispatcher {
     const { client } = connection;
     const { command } = entry;
     if (command.scope !== "keys") return;
+    const redirection = client.isDirect ? this.#redirects(client, request, entry) : null;
+    if (redirection !== null) {
+      this.#refuse(connection, entry, redirection);
+      return;
+    }
     const indexes = keyIndexes(command, request);
-    let isHere = true;
-    let firstSlot = -1;
-    for (const index of indexes) {
+    let owner = host.index;
+    for (let i = 0; i < indexes.length; i++) {
+      const index = indexes[i] as number;
       const start = request.starts[index] as number;
       const end = request.ends[index] as number;
-      const slot = slotOf(request.bytes, start, end);
       const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
-      if (client.isDirect && firstSlot >= 0 && slot !== firstSlot) {
-        this.#refuse(connection, entry, `${CROSS_SLOT}: use the gateway port, or a {hash tag}`);
+      const own = host.ownerOf(client.keyspace, partition);
+      if (i > 0 && own !== owner) {
+        this.#runAcross(connection, request, entry, indexes);
         return;
       }
-      firstSlot = slot;
-      if (host.ownerOf(client.keyspace, partition) !== host.index) {
-        isHere = false;
-        if (!client.isDirect) continue;
-        this.#refuse(connection, entry, host.slots.moved(slot));
-        return;
-      }
-      if (!host.isReady(client.keyspace, partition)) {
+      owner = own;
+      if (owner === host.index && !host.isReady(client.keyspace, partition)) {
         this.#retryWhenReady(connection, request, entry, partition);
         return;
       }
     }
-    if (!isHere) {
-      this.#scatter.run(connection, request, command, indexes);
+    if (owner === host.index) this.#runOnKeysHere(connection, request, entry);
+    else this.#forward(connection, request, entry, owner, 0);
+  }
+
+  #runOnKeysHere(connection: Connection, request: Request, entry: CommandEntry): void {
+    const host = this.#host;
+    const { command } = entry;
+    const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
+    if (command.scope !== "keys" || refusal !== null) {
+      this.#refuse(connection, entry, refusal ?? "");
       return;
     }
     const mark = host.mark();
     const reply = connection.reply();
     try {
       host.executor.nowMs = host.nowMs;
-      host.executor.runOnKeys(command, client.keyspace, request, reply);
+      host.executor.runOnKeys(command, connection.client.keyspace, request, reply);
     } catch (error) {
       this.#failed(connection, reply, mark, error);
       return;
@@ -224,13 +302,39 @@ export class Dispatcher {
     this.#done(connection, reply, entry, host.executor.gate);
   }
 
+  /** Keys of several workers: part by part, or all or nothing. */
+  #runAcross(
+    connection: Connection,
+    request: Request,
+    entry: CommandEntry,
+    indexes: readonly number[],
+  ): void {
+    const { command } = entry;
+    if (command.scope !== "keys") return;
+    const { split } = command;
+    if (split === "sum" || split === "array") {
+      entry.stats.calls++;
+      this.#scatter.run(connection, request, command, split, indexes);
+    } else this.#transactions.runAcross(connection.client, copyOf(request), entry);
+  }
+
   #runSession(connection: Connection, request: Request, entry: CommandEntry): void {
     const { command } = entry;
     if (command.scope !== "session") return;
+    const { client } = connection;
+    if (client.isDirect && entry.facts.keys !== undefined) {
+      const redirection = this.#redirects(client, request, entry);
+      if (redirection !== null) {
+        this.#refuse(connection, entry, redirection);
+        return;
+      }
+    }
     const reply = connection.reply();
-    command.execute(connection.client, request, reply);
-    if (connection.isDeferred) return;
-    this.#done(connection, reply, entry, 0);
+    const { executor } = this.#host;
+    executor.gate = 0;
+    command.execute(client, request, reply);
+    if (connection.isDeferred) entry.stats.calls++;
+    else this.#done(connection, reply, entry, executor.gate);
   }
 
   #runPartition(connection: Connection, request: Request, entry: CommandEntry): void {
@@ -239,13 +343,14 @@ export class Dispatcher {
     const { command } = entry;
     if (command.scope !== "partition") return;
     const reply = connection.reply();
-    const partition = command.route(host, request, reply, client.keyspace);
+    const partition = command.route(host, request, reply, client.keyspace, client.isDirect);
     if (partition < 0) {
       this.#done(connection, reply, entry, 0);
       return;
     }
-    if (host.ownerOf(client.keyspace, partition) !== host.index) {
-      this.#forward(connection, request, entry, partition);
+    const owner = host.ownerOf(client.keyspace, partition);
+    if (owner !== host.index) {
+      this.#forward(connection, request, entry, owner, partition);
       return;
     }
     host.executor.nowMs = host.nowMs;
@@ -266,90 +371,40 @@ export class Dispatcher {
       this.#done(connection, reply, entry, 0);
       return;
     }
-    const workers = host.config.workers;
-    const own = this.#collectHere(command, request, client);
-    if (workers === 1) {
+    if (isForOneWorker(host, client, command)) {
+      const own = collectHere(host, client, command, request);
+      const { gate } = host.executor;
       command.answer(client, request, [own], reply);
-      this.#done(connection, reply, entry, host.executor.gate);
+      this.#done(connection, reply, entry, gate);
       return;
     }
-    this.#collectEverywhere(connection, request, command, own);
+    entry.stats.calls++;
+    host.stats.commands++;
+    const slot = connection.defer(0, client.mutesReply());
+    collectEverywhere(host, client, command, copyOf(request), (bytes, gate) => {
+      connection.fill(slot, bytes, gate);
+    });
   }
 
-  #collectHere(command: NodeCommand, request: Request, client: Client): unknown {
-    const host = this.#host;
-    host.executor.nowMs = host.nowMs;
-    host.executor.gate = 0;
-    return command.collect(host, request, client.keyspace, client.id);
-  }
-
-  #collectEverywhere(
-    connection: Connection,
-    request: Request,
-    command: NodeCommand,
-    own: unknown,
-  ): void {
-    const host = this.#host;
-    const { client } = connection;
-    const kept = copyOf(request);
-    const gate = host.executor.gate;
-    const parts: unknown[] = new Array(host.config.workers);
-    parts[host.index] = own;
-    const slot = connection.defer();
-    const writer = new RespWriter({ bytesMax: host.config.clients.outputHardBytes });
-    let waiting = host.config.workers - 1;
-    const done = () => {
-      if (--waiting > 0) return;
-      writer.protocol = connection.out.protocol;
-      if (writer.at === 0) command.answer(client, kept, parts, writer);
-      connection.fill(slot, writer.take(), gate);
-    };
-    const header = { keyspace: client.keyspace, protocol: client.protocol, partition: 0 };
-    for (let worker = 0; worker < host.config.workers; worker++) {
-      if (worker === host.index) continue;
-      host.exchange.ask(
-        worker,
-        MESSAGE_COLLECT,
-        runBytes(request, null),
-        (target, start) => writeRun(target, start, header, request, null),
-        host.nowMs,
-        (buffer, start, end) => {
-          parts[worker] = host.unpack(buffer.subarray(start, end));
-          done();
-        },
-        (text) => {
-          writer.reset();
-          writer.error(text);
-          done();
-        },
-      );
-    }
-  }
-
-  /** Sends a command to the worker that owns its partition. */
+  /** Sends a command to the worker that owns its keys. */
   #forward(
     connection: Connection,
     request: Request,
     entry: CommandEntry,
+    worker: number,
     partition: number,
   ): void {
-    const host = this.#host;
     const { client } = connection;
-    const slot = connection.defer();
-    const header = { keyspace: client.keyspace, protocol: client.protocol, partition };
+    const last = request.ends[request.count - 1] as number;
+    const bytes = last - (request.starts[0] as number);
+    const slot = connection.defer(bytes, client.mutesReply());
     entry.stats.calls++;
-    host.exchange.ask(
-      host.ownerOf(client.keyspace, partition),
-      MESSAGE_RUN,
-      runBytes(request, null),
-      (target, start) => writeRun(target, start, header, request, null),
-      host.nowMs,
-      (buffer, start, end) => connection.fill(slot, Buffer.from(buffer.subarray(start, end)), 0),
-      (text) => connection.fill(slot, encodeError(text), 0),
-    );
+    forward(this.#host, client, request, { worker, partition }, (reply, gate) => {
+      connection.fill(slot, reply, gate);
+    });
   }
 
-  /** The partition's vnode restarts: this client waits for it, in order. */
+  /** The partition does not serve now: this client waits for it, in order. */
   #retryWhenReady(
     connection: Connection,
     request: Request,
@@ -361,7 +416,7 @@ export class Dispatcher {
     this.#host.whenReady(connection.client.keyspace, partition, (error) => {
       if (!connection.closed) {
         if (error === null) this.run(connection, kept, entry);
-        else this.#answerError(connection, `TRYAGAIN ${error.message}`);
+        else this.#answerError(connection, error);
       }
       connection.unblock();
     });
@@ -388,34 +443,7 @@ export class Dispatcher {
   /** Ends a reply, unless the client wants none. */
   #end(connection: Connection, reply: RespWriter, gate: number): void {
     const { client } = connection;
-    if (client.replyMode !== "on") this.#muffle(connection, client, reply);
+    if (client.replyMode !== "on" && client.mutesReply()) connection.rewindReply(reply);
     connection.endReply(reply, gate);
   }
-
-  #muffle(connection: Connection, client: Client, reply: RespWriter): void {
-    connection.rewindReply(reply);
-    if (client.replyMode === "skip") client.replyMode = "skipping";
-    else if (client.replyMode === "skipping") client.replyMode = "on";
-  }
 }
-
-/** A request that outlives the buffer it was parsed in. */
-export function copyOf(request: Request): Request {
-  const copy = new Request();
-  const first = request.starts[0] as number;
-  let last = first;
-  for (let i = 0; i < request.count; i++) last = Math.max(last, request.ends[i] as number);
-  copy.reset(Buffer.from(request.bytes.subarray(first, last)));
-  for (let i = 0; i < request.count; i++) {
-    copy.push((request.starts[i] as number) - first, (request.ends[i] as number) - first);
-  }
-  return copy;
-}
-
-/** An error reply as bytes. */
-export function encodeError(text: string): Buffer {
-  const writer = new RespWriter({ bytesMax: 65_536, bytesStart: 256 });
-  writer.error(text);
-  return writer.take();
-}
-

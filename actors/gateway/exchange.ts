@@ -4,7 +4,7 @@
  * Invariant: every request ends exactly once: by its reply, by its deadline, or by the death of the
  * worker that had it; the last two mean that the outcome is unknown.
  */
-import type { BatchPort } from "../../runtime/thread/batch-port.ts";
+import { type BatchPort, PORT_MESSAGE_BYTES_MAX } from "../../runtime/thread/batch-port.ts";
 import type { Peer } from "../../runtime/thread/worker-context.ts";
 import type { Gates } from "./connection.ts";
 
@@ -15,10 +15,18 @@ const EXCHANGES_MAX = 65_536;
 
 export const OVERLOADED =
   "BUSY too many requests are under way to the worker that owns this key; try again later";
+export const NOT_THERE =
+  "TRYAGAIN the worker that owns this key restarts: nothing was executed; try again";
+export const TOO_LARGE = "ERR this request is too large to be forwarded between worker threads";
 export const OUTCOME_UNKNOWN =
   "UNKNOWN the worker that owns this key restarted: the command may or may not have been executed; read the key before trying again";
 export const OUTCOME_TIMED_OUT =
   "UNKNOWN the worker that owns this key did not answer in time: the command may or may not have been executed; read the key before trying again";
+
+/** How a request ended that was made by `request`. */
+export type Outcome =
+  | { readonly kind: "answer"; readonly bytes: Buffer }
+  | { readonly kind: "failed"; readonly text: string };
 
 /** Ends a request. The buffer is valid only during the call. */
 export type OnReply = (buffer: Buffer, start: number, end: number) => void;
@@ -43,15 +51,18 @@ interface Held {
 export class Exchange {
   readonly #port: (peer: Peer) => BatchPort;
   readonly #gates: Gates;
+  readonly #sent: () => void;
   /** Requests refused because too much was under way. */
   overloads = 0;
   readonly #open = new Map<number, Open>();
   #held: Held[] = [];
   #nextId = 1;
 
-  constructor(port: (peer: Peer) => BatchPort, gates: Gates) {
+  /** `sent`: something waits in a port; the turn must end with a flush. */
+  constructor(port: (peer: Peer) => BatchPort, gates: Gates, sent: () => void) {
     this.#port = port;
     this.#gates = gates;
+    this.#sent = sent;
   }
 
   /** Requests under way. */
@@ -74,6 +85,14 @@ export class Exchange {
   ): void {
     const port = this.#port(worker);
     const id = this.#nextId;
+    if (bytesMax > PORT_MESSAGE_BYTES_MAX) {
+      onFailure(TOO_LARGE);
+      return;
+    }
+    if (!port.connected) {
+      onFailure(NOT_THERE);
+      return;
+    }
     const at = this.#open.size < EXCHANGES_MAX ? port.begin(kind, id, bytesMax) : -1;
     if (at < 0) {
       this.overloads++;
@@ -81,17 +100,55 @@ export class Exchange {
       return;
     }
     port.end(write(port.out, at) - at);
+    this.#sent();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     const deadlineMs = nowMs + EXCHANGE_TIMEOUT_MS;
     this.#open.set(id, { worker, deadlineMs, onReply, onFailure });
   }
 
-  /** A reply came in. Late ones are dropped. */
-  answered(id: number, buffer: Buffer, start: number, end: number): void {
+  /**
+   * Asks for something that must be done, however much is under way; `message` is packed. The answer
+   * is a copy.
+   */
+  request(worker: Peer, kind: number, message: Buffer, nowMs: number): Promise<Outcome> {
+    const port = this.#port(worker);
+    const id = this.#nextId;
+    const at =
+      message.length > PORT_MESSAGE_BYTES_MAX ? -1 : port.beginReply(kind, id, message.length);
+    if (at < 0) return Promise.resolve({ kind: "failed", text: NOT_THERE });
+    message.copy(port.out, at);
+    port.end(message.length);
+    this.#sent();
+    this.#nextId = id === 0xffffffff ? 1 : id + 1;
+    return new Promise((resolve) => {
+      this.#open.set(id, {
+        worker,
+        deadlineMs: nowMs + EXCHANGE_TIMEOUT_MS,
+        onReply: (buffer, start, end) => {
+          resolve({ kind: "answer", bytes: Buffer.from(buffer.subarray(start, end)) });
+        },
+        onFailure: (text) => resolve({ kind: "failed", text }),
+      });
+    });
+  }
+
+  /** Sends what needs no answer, if the other worker is there. */
+  tell(worker: Peer, kind: number, message: Buffer): void {
+    const port = this.#port(worker);
+    const at = port.beginReply(kind, 0, message.length);
+    if (at < 0) return;
+    message.copy(port.out, at);
+    port.end(message.length);
+    this.#sent();
+  }
+
+  /** A reply came in, or (`isFailure`) the reason why there is none. Late ones are dropped. */
+  answered(id: number, isFailure: boolean, buffer: Buffer, start: number, end: number): void {
     const open = this.#open.get(id);
     if (open === undefined) return;
     this.#open.delete(id);
-    open.onReply(buffer, start, end);
+    if (isFailure) open.onFailure(buffer.toString("latin1", start, end));
+    else open.onReply(buffer, start, end);
   }
 
   /** Answers another worker's request, once its gate is open. */
@@ -112,19 +169,13 @@ export class Exchange {
     this.#send(worker, kind, id, source, start, end);
   }
 
-  #send(
-    worker: Peer,
-    kind: number,
-    id: number,
-    source: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  #send(worker: Peer, kind: number, id: number, source: Buffer, start: number, end: number): void {
     const port = this.#port(worker);
     const at = port.beginReply(kind, id, end - start);
     if (at < 0) return; // the asker is gone, and knows that it is unknown
     source.copy(port.out, at, start, end);
     port.end(end - start);
+    this.#sent();
   }
 
   /** Sends the replies whose gates have opened; at the end of a turn. */

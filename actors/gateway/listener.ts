@@ -30,12 +30,14 @@ export function listen(options: ListenOptions): Promise<Server> {
   });
 }
 
+/** Tells a client that is not let in why, and ends the connection whatever the client does. */
+export function refuseSocket(socket: Socket, text: string): void {
+  socket.on("error", () => {});
+  socket.end(`-${text}\r\n`, () => socket.destroy());
+}
+
 /** Why a port could not be bound, and what to do. */
-export function portError(
-  error: NodeJS.ErrnoException,
-  host: string,
-  port: number,
-): CoterieError {
+export function portError(error: NodeJS.ErrnoException, host: string, port: number): CoterieError {
   const where = `${host}:${port}`;
   if (error.code === "EADDRINUSE") {
     return new CoterieError(

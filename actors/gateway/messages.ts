@@ -23,6 +23,29 @@ export const MESSAGE_OPEN_HANDLE = 7;
 export const MESSAGE_HANDLE_BYTES = 8;
 export const MESSAGE_CLOSE_HANDLE = 9;
 
+/** Transactions over several workers: packed values, see protocols/transactions.ts. */
+export const MESSAGE_EXEC = 16;
+export const MESSAGE_MARKS = 17;
+export const MESSAGE_PREPARE = 18;
+export const MESSAGE_COMMIT = 19;
+export const MESSAGE_RELEASE = 20;
+export const MESSAGE_SYNC = 21;
+export const MESSAGE_RESOLVE = 22;
+
+/** Whether a message is about a transaction. */
+export function isTransactionMessage(kind: number): boolean {
+  return kind >= MESSAGE_EXEC && kind <= MESSAGE_RESOLVE;
+}
+
+/** Whether a worker that has started must have settled the past before it looks at such a message. */
+export function waitsForService(kind: number): boolean {
+  return kind === MESSAGE_RUN || kind === MESSAGE_COLLECT || isNewTransaction(kind);
+}
+
+function isNewTransaction(kind: number): boolean {
+  return kind === MESSAGE_EXEC || kind === MESSAGE_MARKS || kind === MESSAGE_PREPARE;
+}
+
 /** Whether a message is one of a handle. */
 export function isHandleMessage(kind: number): boolean {
   return kind >= MESSAGE_OPEN_HANDLE && kind <= MESSAGE_CLOSE_HANDLE;

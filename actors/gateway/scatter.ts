@@ -1,17 +1,15 @@
 /**
- * Commands over keys of several workers: split key by key, each part run by the worker that owns
- * its keys, the parts' replies put together (MGET, MSET, DEL, EXISTS …). Atomic per key, as the
- * docs say.
+ * Commands over keys of several workers that are done key by key: each part is run by the worker
+ * that owns its keys, and the parts' replies are put together (MGET, DEL, EXISTS …). Atomic per
+ * key, as the docs say.
  */
-import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { Request } from "../../runtime/codec/request.ts";
 import type { KeysCommand } from "../command.ts";
 import type { WorkerView } from "../worker/worker-view.ts";
 import type { Connection } from "./connection.ts";
-import { encodeError } from "./dispatcher.ts";
 import type { Exchange } from "./exchange.ts";
-import { MESSAGE_RUN, runBytes, writeRun } from "./messages.ts";
-import { endOfReply } from "./replies.ts";
+import { MESSAGE_RUN, type RunHeader, runBytes, writeRun } from "./messages.ts";
+import { encodeError, mergeReplies, type SplitKind } from "./replies.ts";
 
 /** What runs parts here and elsewhere. */
 export interface ScatterHost extends WorkerView {
@@ -20,7 +18,7 @@ export interface ScatterHost extends WorkerView {
   runPart(
     request: Request,
     indexes: readonly number[],
-    keyspace: number,
+    header: RunHeader,
     done: (reply: Buffer, gate: number) => void,
   ): void;
 }
@@ -31,11 +29,10 @@ interface Part {
   readonly indexes: number[];
   /** Which keys these are, by their order in the request. */
   readonly keys: number[];
-  reply: Buffer | null;
+  reply: Buffer;
 }
 
-const CROSS_WORKERS =
-  "CROSSSLOT Keys in request don't hash to the same slot, and this node's worker threads share none of its partitions: use a {hash tag}";
+const NOTHING = Buffer.alloc(0);
 
 export class Scatter {
   readonly #host: ScatterHost;
@@ -49,21 +46,18 @@ export class Scatter {
     connection: Connection,
     request: Request,
     command: KeysCommand,
+    split: SplitKind,
     indexes: readonly number[],
   ): void {
-    const { split } = command;
-    const slot = connection.defer();
-    if (split === undefined) {
-      connection.fill(slot, encodeError(CROSS_WORKERS), 0);
-      return;
-    }
     const parts = this.#split(connection, request, command, indexes);
+    const bytes = (request.ends[request.count - 1] as number) - (request.starts[0] as number);
+    const slot = connection.defer(bytes, connection.client.mutesReply());
     let waiting = parts.length;
     let gate = 0;
     const finished = (part: Part, reply: Buffer, partGate: number) => {
       part.reply = Buffer.from(reply);
       gate = Math.max(gate, partGate);
-      if (--waiting === 0) connection.fill(slot, merge(split, parts, indexes.length), gate);
+      if (--waiting === 0) connection.fill(slot, mergeReplies(split, parts, indexes.length), gate);
     };
     for (const part of parts) this.#send(connection, request, part, finished);
   }
@@ -85,7 +79,7 @@ export class Scatter {
       const worker = host.ownerOf(keyspace, partition);
       let part = parts.get(worker);
       if (part === undefined) {
-        part = { worker, indexes: [0], keys: [], reply: null };
+        part = { worker, indexes: [0], keys: [], reply: NOTHING };
         parts.set(worker, part);
       }
       for (let i = 0; i < step; i++) part.indexes.push(index + i);
@@ -102,47 +96,19 @@ export class Scatter {
   ): void {
     const host = this.#host;
     const { keyspace, protocol } = connection.client;
+    const header = { keyspace, protocol, partition: 0 };
     if (part.worker === host.index) {
-      host.runPart(request, part.indexes, keyspace, (reply, gate) => finished(part, reply, gate));
+      host.runPart(request, part.indexes, header, (reply, gate) => finished(part, reply, gate));
       return;
     }
     host.exchange.ask(
       part.worker,
       MESSAGE_RUN,
       runBytes(request, part.indexes),
-      (target, start) =>
-        writeRun(target, start, { keyspace, protocol, partition: 0 }, request, part.indexes),
+      (target, start) => writeRun(target, start, header, request, part.indexes),
       host.nowMs,
       (buffer, start, end) => finished(part, buffer.subarray(start, end), 0),
       (text) => finished(part, encodeError(text), 0),
     );
   }
-}
-
-const MINUS = 0x2d;
-
-/** One reply out of the parts' replies: the first error, if there is one. */
-function merge(split: "sum" | "array" | "ok", parts: readonly Part[], keys: number): Buffer {
-  for (const { reply } of parts) if (reply !== null && reply[0] === MINUS) return reply;
-  if (split === "ok") return parts[0]?.reply as Buffer;
-  const writer = new RespWriter({ bytesMax: Number.MAX_SAFE_INTEGER });
-  if (split === "sum") {
-    let sum = 0;
-    for (const { reply } of parts) sum += Number((reply as Buffer).toString("latin1", 1));
-    writer.integer(sum);
-    return writer.take();
-  }
-  const items: Buffer[] = new Array(keys);
-  for (const { reply, keys: places } of parts) {
-    const bytes = reply as Buffer;
-    let at = bytes.indexOf(10) + 1;
-    for (const place of places) {
-      const end = endOfReply(bytes, at);
-      items[place] = bytes.subarray(at, end);
-      at = end;
-    }
-  }
-  writer.array(keys);
-  for (const item of items) writer.raw(item, 0, item.length);
-  return writer.take();
 }

@@ -1,141 +1,289 @@
 /**
- * WATCH and EXEC. A transaction whose keys all live on this thread is one turn: its ops go into one
- * frame, applied together or not at all, and nobody sees half of it.
+ * WATCH, EXEC, and commands whose keys belong to several workers.
+ *
+ * Where all keys live on this thread a transaction is one turn: its ops go into one frame, applied
+ * together or not at all, and nobody sees half of it. Where all live on one other worker, that one
+ * runs it so. Else it is cut into parts (cross-plan.ts) and done in two phases (cross-worker.ts).
+ *
+ * Invariant: EXEC replies once; a transaction that may have been done is never said not to be.
  */
-import { Request } from "../../runtime/codec/request.ts";
+import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
-import { type CommandEntry, keyIndexes } from "../command-table.ts";
-import type { Client, QueuedCommand, Router } from "./client.ts";
+import type { CommandEntry } from "../command-table.ts";
+import type { ExecAnswer, ExecMessage, WatchMessage } from "../protocols/transactions.ts";
+import { vnodeId } from "../vnode/vnode.ts";
+import { EXEC_ABORTED, FAILED_INSIDE } from "../worker/participant.ts";
+import type { Client, QueuedCommand, Router, WatchedKey } from "./client.ts";
+import type { Connection } from "./connection.ts";
+import { vnodesByWorker } from "./cross-plan.ts";
+import { CrossTransaction } from "./cross-transaction.ts";
+import type { CrossWorker } from "./cross-worker.ts";
 import type { DispatchHost } from "./dispatcher.ts";
+import { MESSAGE_EXEC, MESSAGE_MARKS } from "./messages.ts";
+import { runOther, runOtherHere } from "./other-steps.ts";
+import { arrayOf, encodeError, nilArray } from "./replies.ts";
+import {
+  argumentsOf,
+  forEachPartition,
+  hasKeys,
+  type Job,
+  markOfKey,
+  runStep,
+  type Step,
+  stepsOf,
+  vnodesOf,
+  workerOfVnode,
+} from "./steps.ts";
 
-const ABORTED = "EXECABORT Transaction discarded because of previous errors.";
-const CROSS_WORKERS =
-  "CROSSSLOT the keys of this transaction belong to several worker threads: use a {hash tag}";
-
-/** A queued command, ready to run. */
-interface Step {
-  readonly entry: CommandEntry;
-  readonly request: Request;
-}
+const CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
 
 export class Transactions implements Router {
   readonly #host: DispatchHost;
+  readonly #cross: CrossWorker;
 
-  constructor(host: DispatchHost) {
+  constructor(host: DispatchHost, cross: CrossWorker) {
     this.#host = host;
+    this.#cross = cross;
   }
+
+  // ---- WATCH --------------------------------------------------------------------------------------
 
   watch(client: Client, request: Request, reply: RespWriter): void {
     const host = this.#host;
-    for (let i = 1; i < request.count; i++) {
-      const key = request.bytesAt(i);
-      const mark = this.#markOf(client.keyspace, key);
-      if (mark === null) {
-        reply.error(CROSS_WORKERS);
-        return;
-      }
-      client.watched.push({ keyspace: client.keyspace, key, mark });
+    const { keyspace } = client;
+    const { executor } = host;
+    const keys: Buffer[] = [];
+    for (let i = 1; i < request.count; i++) keys.push(request.bytesAt(i));
+    const partitions = keys.map((key) => executor.partitionOf(keyspace, key, 0, key.length));
+    const isHere = partitions.every((partition) => {
+      const isOwn = host.ownerOf(keyspace, partition) === host.index;
+      return isOwn && host.isReady(keyspace, partition);
+    });
+    if (!isHere) {
+      void this.#watchElsewhere(client, keys, partitions);
+      return;
     }
-    host.executor.gate = 0;
+    for (const key of keys) {
+      client.watched.push({ keyspace, key, mark: markOfKey(host, keyspace, key) });
+    }
     reply.ok();
   }
 
-  /** What a key's cells are marked with now; null if they live on another thread. */
-  #markOf(keyspace: number, key: Buffer): string | null {
+  async #watchElsewhere(
+    client: Client,
+    keys: readonly Buffer[],
+    partitions: readonly number[],
+  ): Promise<void> {
     const host = this.#host;
-    const partition = host.executor.partitionOf(keyspace, key, 0, key.length);
-    if (host.ownerOf(keyspace, partition) !== host.index) return null;
-    const vnode = host.findVnode(keyspace, partition);
-    if (vnode === undefined) return "";
-    vnode.key.nowMs = host.nowMs;
-    vnode.key.openKey(key, 0, key.length);
-    return vnode.key.mark();
+    const connection = client.connection as Connection;
+    const { keyspace } = client;
+    const slot = connection.defer(0, client.mutesReply());
+    connection.block();
+    const workers = new Set(partitions.map((partition) => host.ownerOf(keyspace, partition)));
+    const watched: WatchedKey[] = [];
+    let refusal: string | null = null;
+    for (const worker of workers) {
+      const own = keys.filter((_, i) => {
+        return host.ownerOf(keyspace, partitions[i] as number) === worker;
+      });
+      const message = { keyspace, keys: own };
+      const asked = await this.#cross.ask<string[] | string>(worker, MESSAGE_MARKS, message);
+      if (asked.kind === "failed") refusal = asked.text;
+      else if (typeof asked.value === "string") refusal = asked.value;
+      else {
+        const marks = asked.value;
+        own.forEach((key, i) => {
+          watched.push({ keyspace, key, mark: marks[i] ?? "" });
+        });
+      }
+    }
+    if (refusal === null) client.watched.push(...watched);
+    connection.fill(slot, refusal === null ? OK : encodeError(refusal), 0);
+    connection.unblock();
   }
+
+  // ---- EXEC ---------------------------------------------------------------------------------------
 
   execute(client: Client, queue: readonly QueuedCommand[], reply: RespWriter): void {
     const host = this.#host;
-    const watched = client.watched;
-    const steps = queue.map((queued) => this.#step(queued));
-    for (const { keyspace, key, mark } of watched) {
-      if (this.#markOf(keyspace, key) !== mark) {
-        reply.nilArray();
-        return;
-      }
-    }
-    for (const step of steps) {
-      const refusal = this.#refusal(client, step);
-      if (refusal === null) continue;
-      reply.error(refusal);
+    const { watched } = client;
+    const steps = stepsOf(host, client, queue);
+    if (client.isDirect && isCrossSlot(host, steps)) {
+      reply.error(`${CROSS_SLOT}: use the gateway port, or a {hash tag}`);
       return;
     }
-    reply.array(steps.length);
-    const { executor } = host;
-    executor.nowMs = host.nowMs;
-    executor.beginTransaction();
-    for (const step of steps) this.#run(client, step, reply);
-    executor.endTransaction();
+    const vnodes = vnodesOf(host, steps);
+    for (const { keyspace, key } of watched) {
+      vnodes.add(vnodeId(keyspace, host.executor.partitionOf(keyspace, key, 0, key.length)));
+    }
+    const workers = new Set([...vnodes].map((id) => workerOfVnode(host, id)));
+    const isHere = workers.size === 0 || (workers.size === 1 && workers.has(host.index));
+    const isAlone = host.config.workers === 1 || !steps.some(reachesOthers);
+    if (isHere && isAlone) {
+      this.#executeHere(client, steps, vnodes, reply);
+      return;
+    }
+    const job = { client, steps, watched, isMulti: true };
+    if (workers.size === 1 && isAlone) {
+      const [worker] = workers;
+      void this.#forward(job, worker as number, vnodes);
+      return;
+    }
+    void new CrossTransaction(host, this.#cross, job).run(vnodesByWorker(host, vnodes));
   }
 
-  #step(queued: QueuedCommand): Step {
-    const request = new Request();
-    request.reset(queued.bytes);
-    for (let i = 0; i < queued.starts.length; i++) {
-      request.push(queued.starts[i] as number, queued.ends[i] as number);
+  /** A command whose keys belong to several workers, in a request of its own. */
+  runAcross(client: Client, request: Request, entry: CommandEntry): void {
+    const host = this.#host;
+    const steps = [{ entry, request, keyspace: client.keyspace }];
+    const job = { client, steps, watched: [], isMulti: false };
+    const vnodes = vnodesByWorker(host, vnodesOf(host, steps));
+    void new CrossTransaction(host, this.#cross, job).run(vnodes);
+  }
+
+  #executeHere(
+    client: Client,
+    steps: readonly Step[],
+    vnodes: ReadonlySet<number>,
+    reply: RespWriter,
+  ): void {
+    const host = this.#host;
+    const waiting = [...vnodes].find((id) => !host.isReady(id >>> 16, id & 0xffff));
+    if (waiting !== undefined) {
+      this.#retryHere(client, steps, vnodes, waiting);
+      return;
     }
-    return { request, entry: this.#host.table.find(request) as CommandEntry };
+    const isChanged = client.watched.some(({ keyspace, key, mark }) => {
+      return markOfKey(host, keyspace, key) !== mark;
+    });
+    if (isChanged) {
+      reply.nilArray();
+      return;
+    }
+    const refusal = this.#refusal(steps);
+    if (refusal !== null) reply.error(refusal);
+    else this.#runHere(client, steps, reply);
   }
 
   /** Why a transaction cannot run, or null. */
-  #refusal(client: Client, { entry, request }: Step): string | null {
-    const host = this.#host;
-    if (entry.isWrite) {
-      const refusal = host.refusesWrite(entry.deniesOom);
-      if (refusal !== null) return `${ABORTED} (${refusal})`;
-    }
-    for (const index of keyIndexes(entry.command, request)) {
-      const start = request.starts[index] as number;
-      const end = request.ends[index] as number;
-      const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
-      if (host.ownerOf(client.keyspace, partition) !== host.index) return CROSS_WORKERS;
-      if (!host.isReady(client.keyspace, partition)) {
-        return "TRYAGAIN a partition of this transaction restarts; try again";
-      }
+  #refusal(steps: readonly Step[]): string | null {
+    for (const { entry } of steps) {
+      const refusal = entry.isWrite ? this.#host.refusesWrite(entry.deniesOom) : null;
+      if (refusal !== null) return `${EXEC_ABORTED} (${refusal})`;
     }
     return null;
   }
 
-  #run(client: Client, { entry, request }: Step, reply: RespWriter): void {
+  #runHere(client: Client, steps: readonly Step[], reply: RespWriter): void {
     const host = this.#host;
-    const { command } = entry;
     const { executor } = host;
-    entry.stats.calls++;
-    host.stats.commands++;
-    switch (command.scope) {
-      case "key": {
-        const keyAt = command.keys?.first ?? 1;
-        const start = request.starts[keyAt] as number;
-        const end = request.ends[keyAt] as number;
-        const partition = executor.partitionOf(client.keyspace, request.bytes, start, end);
-        executor.runOnKey(command, client.keyspace, partition, request, reply);
-        return;
+    const mark = host.mark();
+    const start = reply.at;
+    try {
+      reply.array(steps.length);
+      executor.nowMs = host.nowMs;
+      executor.beginTransaction();
+      for (const step of steps) {
+        step.entry.stats.calls++;
+        host.stats.commands++;
+        if (hasKeys(step)) runStep(host, step, reply);
+        else runOtherHere(host, client, step, reply);
       }
-      case "keys":
-        executor.runOnKeys(command, client.keyspace, request, reply);
-        return;
-      case "session":
-        command.execute(client, request, reply);
-        return;
-      case "partition": {
-        const partition = command.route(host, request, reply, client.keyspace);
-        if (partition >= 0) command.execute(host, client.keyspace, partition, request, reply);
-        return;
-      }
-      case "node": {
-        if (command.check !== undefined && !command.check(client, request, reply)) return;
-        const part = command.collect(host, request, client.keyspace, client.id);
-        command.answer(client, request, [part], reply);
-        return;
-      }
+      executor.endTransaction();
+    } catch (error) {
+      host.rollBack(mark, error);
+      executor.gate = 0;
+      reply.rewind(start);
+      reply.error(FAILED_INSIDE);
     }
   }
+
+  /** A partition restarts, or another transaction holds it: this one waits for it. */
+  #retryHere(
+    client: Client,
+    steps: readonly Step[],
+    vnodes: ReadonlySet<number>,
+    waiting: number,
+  ): void {
+    const host = this.#host;
+    const connection = client.connection as Connection;
+    const { watched } = client;
+    const slot = connection.defer(0, client.mutesReply());
+    connection.block();
+    host.whenReady(waiting >>> 16, waiting & 0xffff, (error) => {
+      if (error !== null) {
+        connection.fill(slot, encodeError(error), 0);
+        connection.unblock();
+        return;
+      }
+      // As a transaction that another worker asks for: that waits for the rest of the partitions.
+      const job = { client, steps, watched, isMulti: true };
+      const fill = (bytes: Buffer, gate: number) => connection.fill(slot, bytes, gate);
+      void this.#finish(job, host.index, vnodes, fill).then(() => connection.unblock());
+    });
+  }
+
+  async #forward(job: Job, worker: number, vnodes: ReadonlySet<number>): Promise<void> {
+    const connection = job.client.connection as Connection;
+    const slot = connection.defer(0, job.client.mutesReply());
+    connection.block();
+    await this.#finish(job, worker, vnodes, (bytes, gate) => connection.fill(slot, bytes, gate));
+    connection.unblock();
+  }
+
+  /** Has the worker that owns all keys run the steps; the steps without keys run here after it. */
+  async #finish(
+    { client, steps, watched }: Job,
+    worker: number,
+    vnodes: ReadonlySet<number>,
+    done: (bytes: Buffer, gate: number) => void,
+  ): Promise<void> {
+    const host = this.#host;
+    const withKeys = steps.filter(hasKeys);
+    const message: ExecMessage = {
+      protocol: client.protocol,
+      vnodes: [...vnodes],
+      steps: withKeys.map(({ keyspace, request }) => {
+        return { keyspace, args: argumentsOf(request, null) };
+      }),
+      watched: watched as readonly WatchMessage[],
+    };
+    const asked = await this.#cross.ask<ExecAnswer>(worker, MESSAGE_EXEC, message);
+    if (asked.kind === "failed") {
+      done(encodeError(asked.text), 0);
+      return;
+    }
+    const { value } = asked;
+    if (value.kind === "changed") {
+      done(nilArray(client.protocol), 0);
+      return;
+    }
+    if (value.kind === "refused") {
+      done(encodeError(`${EXEC_ABORTED} (${value.text})`), 0);
+      return;
+    }
+    const replies = [...value.replies];
+    const all: Buffer[] = [];
+    for (const step of steps) {
+      if (hasKeys(step)) all.push(replies.shift() as Buffer);
+      else all.push(await runOther(host, client, step));
+    }
+    done(arrayOf(all), asked.gate);
+  }
+}
+
+const OK = Buffer.from("+OK\r\n");
+
+/** Whether a step without keys has work on other workers. */
+function reachesOthers({ entry }: Step): boolean {
+  return entry.command.scope === "node" || entry.command.scope === "partition";
+}
+
+/** Whether the steps' keys are in several slots. */
+function isCrossSlot(host: DispatchHost, steps: readonly Step[]): boolean {
+  const slots = new Set<number>();
+  for (const step of steps) {
+    if (hasKeys(step)) forEachPartition(host, step, (_partition, slot) => slots.add(slot));
+  }
+  return slots.size > 1;
 }

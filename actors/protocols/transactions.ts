@@ -14,10 +14,9 @@
  */
 import type { KeyContent } from "../vnode/commands/key-content.ts";
 
-/** A command of a transaction, on one partition, or on several of one worker (-1). */
+/** A command of a transaction. */
 export interface StepMessage {
   readonly keyspace: number;
-  readonly partition: number;
   readonly args: readonly Buffer[];
 }
 
@@ -30,6 +29,8 @@ export interface WatchMessage {
 
 export interface ExecMessage {
   readonly protocol: 2 | 3;
+  /** Ids of the vnodes that it touches. */
+  readonly vnodes: readonly number[];
   readonly steps: readonly StepMessage[];
   readonly watched: readonly WatchMessage[];
 }
@@ -51,7 +52,7 @@ export interface KeyMessage {
 }
 
 export interface PrepareMessage {
-  /** The transaction; empty: nothing is locked, only looked at. */
+  /** The transaction: 16 hexadecimal digits; with an "r" in front if it only reads. */
   readonly id: string;
   readonly coordinator: number;
   /** Vnode ids to lock. */
@@ -94,6 +95,16 @@ export interface CommitMessage {
 /** Replies of the commands of all parts, in order; empty ones where a part had been done before. */
 export interface CommitAnswer {
   readonly replies: readonly Buffer[];
+}
+
+/** Asks for everything so far to be durable. */
+export interface SyncMessage {
+  /** Parts whose intents are gone for good: their op ids need not be remembered. */
+  readonly forget: readonly {
+    readonly id: string;
+    readonly number: number;
+    readonly vnode: number;
+  }[];
 }
 
 /** Frees what a transaction has locked, or (empty id) all that a worker's transactions have. */

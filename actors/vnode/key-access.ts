@@ -185,22 +185,27 @@ export class KeyAccess {
   setString(value: Buffer, start: number, end: number, until: number): void {
     const { partition, view } = this;
     this.begin();
-    if (view.ref !== 0 && (view.block !== 0 || view.hasHidden || this.#hasBlock())) this.#clear();
-    const { writer, mutations } = partition;
+    let { ref } = view;
+    if (ref !== 0 && (view.block !== 0 || view.hasHidden || this.#hasBlock())) {
+      this.#clear();
+      ref = 0;
+    }
     const key = this.#key;
-    const { op } = this.#table;
+    const { writer } = partition;
     writer.setHead(key, this.#keyStart, this.#keyEnd, STRING, 0, value, start, end, until);
-    mutations.setHead(
+    // An op made here covers all that is here, and the record is at hand: no second look-up.
+    const table = this.#table;
+    table.hash = this.#hash;
+    view.ref = table.setHead(
+      ref,
       key,
       this.#keyStart,
       this.#keyEnd,
       STRING,
-      0,
       value,
       start,
       end,
       until,
-      op.covers,
     );
   }
 
@@ -382,7 +387,7 @@ export class KeyAccess {
   find(name: Buffer, start: number, end: number): Ref {
     const { view } = this;
     if (view.type === ABSENT || view.block === 0) return 0;
-    const ref = this.#table.findElement(view.block, name, start, end);
+    const ref = this.#table.elements.find(view.block, name, start, end);
     if (ref !== 0 && view.live !== null && !view.live.includes(ref)) return 0;
     return ref;
   }
@@ -392,7 +397,7 @@ export class KeyAccess {
     const { view } = this;
     if (rank < 0 || rank >= this.count) return 0;
     if (view.live !== null) return view.live[rank] as Ref;
-    return this.#table.orderOf(view.type).at(this.#table.blockRoot(view.block), rank);
+    return this.#table.elements.orderOf(view.type).at(this.#table.blocks.root(view.block), rank);
   }
 
   /** Starts an iteration at a rank; `next` gives refs and 0 at the end. No changes meanwhile. */
@@ -400,7 +405,7 @@ export class KeyAccess {
     const { view } = this;
     this.#cursor = rank;
     if (view.live === null && view.type !== ABSENT) {
-      this.#table.orderOf(view.type).seek(this.#table.blockRoot(view.block), rank);
+      this.#table.elements.orderOf(view.type).seek(this.#table.blocks.root(view.block), rank);
     }
   }
 
@@ -408,7 +413,7 @@ export class KeyAccess {
     const { view } = this;
     if (view.type === ABSENT) return 0;
     if (view.live !== null) return view.live[this.#cursor++] ?? 0;
-    return this.#table.orderOf(view.type).next();
+    return this.#table.elements.orderOf(view.type).next();
   }
 
   /** As `next`, the other way: the element before the cursor. */
@@ -416,7 +421,7 @@ export class KeyAccess {
     const { view } = this;
     if (view.type === ABSENT) return 0;
     if (view.live !== null) return this.#cursor > 0 ? (view.live[--this.#cursor] as Ref) : 0;
-    return this.#table.orderOf(view.type).previous();
+    return this.#table.elements.orderOf(view.type).previous();
   }
 
   /** The place of a hash's or set's element in its order, which scans go by: 32 bits. */
@@ -433,9 +438,9 @@ export class KeyAccess {
       const rank = view.live.findIndex((ref) => table.records.nameHash(ref) >= hash);
       return rank < 0 ? view.live.length : rank;
     }
-    table.hash = hash;
-    const probe = table.probe(NOTHING, 0, 0, 0);
-    return table.orderOf(view.type).lowerBound(table.blockRoot(view.block), probe);
+    table.elements.hash = hash;
+    const probe = table.elements.probe(NOTHING, 0, 0, 0);
+    return table.elements.orderOf(view.type).lowerBound(table.blocks.root(view.block), probe);
   }
 
   /** Rank of the first element of a sorted set whose score (as bytes) is not below this one. */
@@ -444,13 +449,13 @@ export class KeyAccess {
     const table = this.#table;
     const { records } = table;
     if (view.type === ABSENT) return 0;
-    const probe = table.probe(NOTHING, 0, 0, score.length);
+    const probe = table.elements.probe(NOTHING, 0, 0, score.length);
     copyBytes(records.bytes(probe), records.valueAt(probe), score, 0, score.length);
     if (view.live !== null) {
       const rank = view.live.findIndex((ref) => records.compareScores(ref, probe) >= 0);
       return rank < 0 ? view.live.length : rank;
     }
-    return table.orderOf(view.type).lowerBound(table.blockRoot(view.block), probe);
+    return table.elements.orderOf(view.type).lowerBound(table.blocks.root(view.block), probe);
   }
 
   /** Whether the running command has written this element: a later mention of it is its second. */
@@ -662,8 +667,8 @@ export class KeyAccess {
   #edge(atHead: boolean): Ref {
     const { view } = this;
     if (view.type === ABSENT) return 0;
-    const root = this.#table.blockRoot(view.block);
-    const order = this.#table.orderOf(LIST);
+    const root = this.#table.blocks.root(view.block);
+    const order = this.#table.elements.orderOf(LIST);
     return order.at(root, atHead ? 0 : order.count(root) - 1);
   }
 

@@ -38,7 +38,10 @@ export function sweep(
 ): number {
   const { partition } = vnode;
   const { keys } = partition.table;
-  if (partition.table.expiring === 0) return 0;
+  if (partition.table.expiring === 0) {
+    vnode.sweepCursor = 0;
+    return 0;
+  }
   const view = new KeyView(partition);
   const limit = Math.min(itemsMax, found.length);
   const next = keys.scan(vnode.sweepCursor, limit, found);
@@ -92,7 +95,7 @@ function removeDead(partition: Partition, view: KeyView, nowMs: number, graceMs:
     const name = nameOf(partition, element);
     cell.key = key;
     cell.keyEnd = key.length;
-    cell.type = table.blockType(block);
+    cell.type = table.blocks.type(block);
     cell.name = name;
     cell.nameEnd = name.length;
     partition.writer.remove(cell);
@@ -117,4 +120,3 @@ function nameOf({ table }: Partition, ref: Ref): Buffer {
   const at = records.keyAt(ref);
   return Buffer.from(records.bytes(ref).subarray(at, at + records.keyLength(ref)));
 }
-

@@ -6,11 +6,12 @@
  * loop does one.
  */
 import type { Clock, Timers } from "../../runtime/base/clock.ts";
+import type { ClientsConfig } from "../../runtime/config.ts";
+import type { Client } from "../gateway/client.ts";
+import type { Exchange } from "../gateway/exchange.ts";
 import { EXPIRY_SWEEP_ITEMS, sweep } from "../vnode/sweep.ts";
 import type { Vnode } from "../vnode/vnode.ts";
-import type { Exchange } from "../gateway/exchange.ts";
-import type { Client } from "../gateway/client.ts";
-import type { ClientsConfig } from "../../runtime/config.ts";
+import type { PartitionLocks } from "./partition-locks.ts";
 import type { Snapshots } from "./snapshots.ts";
 import type { WorkerStats } from "./worker-stats.ts";
 
@@ -31,6 +32,7 @@ export interface ChoresOptions {
   readonly snapshots: Snapshots;
   readonly limits: ClientsConfig;
   readonly clients: ReadonlyMap<number, Client>;
+  readonly locks: PartitionLocks;
   vnodes(): Iterable<Vnode>;
   isSweeping(): boolean;
   /** Runs a function after this turn. */
@@ -81,6 +83,7 @@ export class Chores {
     const { exchange, clock, snapshots, vnodes } = this.#options;
     this.#ticks++;
     exchange.expire(clock.now());
+    this.#options.locks.expire(clock.now());
     this.#watchClients();
     if (!this.#isWorking) this.#work();
     if (this.#ticks % SLOW_TICKS !== 0) return;
@@ -126,7 +129,10 @@ export class Chores {
       if (connection === undefined) continue;
       const idleMs = nowMs - client.lastCommandAtMs;
       if (limits.idleTimeoutMs > 0 && idleMs > limits.idleTimeoutMs) connection.destroy();
-      else if (!client.isAuthenticated && nowMs - client.connectedAtMs > limits.handshakeTimeoutMs) {
+      else if (
+        !client.isAuthenticated &&
+        nowMs - client.connectedAtMs > limits.handshakeTimeoutMs
+      ) {
         connection.destroy();
       } else connection.watchOutput(nowMs);
     }

@@ -4,7 +4,8 @@
  * A transaction takes all that it needs here in one step, worker after worker in rising order, so
  * whoever waits holds nothing on this worker or on later ones: no two wait for each other.
  *
- * Invariant: waiters are served in the order in which they came; each is called exactly once.
+ * Invariant: waiters are served in the order in which they came; each is called once, unless what it
+ * waits for is released before.
  */
 
 // limits:
@@ -18,7 +19,8 @@ export type OnLock = (refusal: string | null) => void;
 
 const HELD_TOO_LONG =
   "TRYAGAIN a transaction over several worker threads holds this partition; try again";
-const TOO_MANY = "BUSY too many commands wait for partitions that transactions hold; try again later";
+const TOO_MANY =
+  "BUSY too many commands wait for partitions that transactions hold; try again later";
 
 interface Waiter {
   readonly vnodes: readonly number[];

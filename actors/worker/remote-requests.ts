@@ -1,59 +1,72 @@
 /**
  * What other workers and the main thread ask of this one: commands on its partitions, its part of
  * a node command.
+ *
+ * Invariant: every request is answered once, with a whole reply.
  */
 import { Request } from "../../runtime/codec/request.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
-import type { CommandEntry } from "../command-table.ts";
-import { copyOf, type DispatchHost } from "../gateway/dispatcher.ts";
-import { MESSAGE_FAILED, MESSAGE_PART, MESSAGE_REPLY, type RunHeader, readRun } from "../gateway/messages.ts";
+import { type CommandEntry, keyIndexes } from "../command-table.ts";
+import { REPLY_BYTES_MAX } from "../gateway/connection.ts";
+import type { DispatchHost } from "../gateway/dispatcher.ts";
+import {
+  MESSAGE_FAILED,
+  MESSAGE_PART,
+  MESSAGE_REPLY,
+  type RunHeader,
+  readRun,
+} from "../gateway/messages.ts";
+import { copyOf } from "../gateway/other-steps.ts";
+import { FAILED_INSIDE } from "./participant.ts";
 
 /** Sends an answer back to who asked; held until its gate is open. */
-export type Answer = (kind: number, bytes: Buffer, start: number, end: number, gate: number) => void;
+export type Answer = (
+  kind: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  gate: number,
+) => void;
 
-const FAILED_INSIDE =
-  "ERR internal error: the command was not executed and its partition restarts; please report the log's lines about it";
+const TOO_LARGE = "ERR the reply is too large";
+const MINUS = 0x2d;
 
 export class RemoteRequests {
   readonly #host: DispatchHost;
   readonly #pack: (value: unknown) => Buffer;
   readonly #request = new Request();
   readonly #header: RunHeader = { keyspace: 0, protocol: 2, partition: 0 };
-  readonly #writer: RespWriter;
+  readonly #writer = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
 
   constructor(host: DispatchHost, pack: (value: unknown) => Buffer) {
     this.#host = host;
     this.#pack = pack;
-    this.#writer = new RespWriter({ bytesMax: host.config.clients.outputHardBytes });
   }
 
   /** Runs a command on a partition of this worker. */
   run(source: Buffer, start: number, answer: Answer): void {
     readRun(source, start, this.#header, this.#request);
-    const { keyspace, partition, protocol } = this.#header;
-    this.runRequest(this.#request, keyspace, partition, protocol, answer);
+    this.runRequest(this.#request, this.#header, answer);
   }
 
   /** Runs a request whose keys are this worker's. */
-  runRequest(
-    request: Request,
-    keyspace: number,
-    partition: number,
-    protocol: 2 | 3,
-    answer: Answer,
-  ): void {
+  runRequest(request: Request, header: Readonly<RunHeader>, answer: Answer): void {
     const host = this.#host;
     const entry = host.table.find(request) as CommandEntry;
-    if (entry.command.scope !== "keys" && !host.isReady(keyspace, partition)) {
+    const { keyspace, protocol } = header;
+    const busy = this.#notReady(entry, request, header);
+    if (busy >= 0) {
       const kept = copyOf(request);
-      host.whenReady(keyspace, partition, (error) => {
-        if (error === null) this.runRequest(kept, keyspace, partition, protocol, answer);
-        else this.#fail(`TRYAGAIN ${error.message}`, answer);
+      const keptHeader = { ...header };
+      host.whenReady(keyspace, busy, (error) => {
+        if (error === null) this.runRequest(kept, keptHeader, answer);
+        else this.#fail(error, answer);
       });
       return;
     }
     const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
     if (refusal !== null) {
+      entry.stats.rejected++;
       this.#fail(refusal, answer);
       return;
     }
@@ -63,21 +76,43 @@ export class RemoteRequests {
     const mark = host.mark();
     let gate = 0;
     try {
-      gate = this.#execute(entry, request, keyspace, partition, writer);
+      gate = this.#execute(entry, request, header, writer);
     } catch (error) {
       host.rollBack(mark, error);
       this.#fail(FAILED_INSIDE, answer);
       return;
     }
     host.stats.commands++;
+    if (writer.overflowed) {
+      this.#fail(TOO_LARGE, answer);
+      return;
+    }
+    if (writer.buffer[0] === MINUS) {
+      entry.stats.failed++;
+      host.stats.noteError(writer.buffer.toString("latin1", 1, writer.at));
+    }
     answer(MESSAGE_REPLY, writer.buffer, 0, writer.at, gate);
+  }
+
+  /** A partition of the request that does not serve now; -1: all do. */
+  #notReady(entry: CommandEntry, request: Request, header: Readonly<RunHeader>): number {
+    const host = this.#host;
+    const { keyspace, partition } = header;
+    const { command } = entry;
+    if (command.scope !== "keys") return host.isReady(keyspace, partition) ? -1 : partition;
+    for (const index of keyIndexes(command, request)) {
+      const start = request.starts[index] as number;
+      const end = request.ends[index] as number;
+      const own = host.executor.partitionOf(keyspace, request.bytes, start, end);
+      if (!host.isReady(keyspace, own)) return own;
+    }
+    return -1;
   }
 
   #execute(
     entry: CommandEntry,
     request: Request,
-    keyspace: number,
-    partition: number,
+    { keyspace, partition }: Readonly<RunHeader>,
     writer: RespWriter,
   ): number {
     const { executor } = this.#host;
@@ -95,6 +130,7 @@ export class RemoteRequests {
   }
 
   #fail(text: string, answer: Answer): void {
+    this.#host.stats.noteError(text);
     const writer = this.#writer;
     writer.reset();
     writer.error(text);

@@ -12,7 +12,7 @@ import type { Durability } from "../../runtime/config.ts";
 import type { Journal } from "../../runtime/storage/journal.ts";
 import type { Gates } from "../gateway/connection.ts";
 import type { UnsyncedKeys } from "../vnode/key-access.ts";
-import type { VnodeLog } from "../vnode/vnode.ts";
+import { SYSTEM_KEYSPACE, type VnodeLog } from "../vnode/vnode.ts";
 
 /** Entries of the filter of unsynced keys; keys that share one wait for each other's syncs. */
 const FILTER_ENTRIES = 16_384;
@@ -52,7 +52,20 @@ export class WorkerLog implements VnodeLog, Gates {
 
   /** How readers and writers of a keyspace wait. */
   unsynced(keyspace: number): UnsyncedKeys {
-    return this.#durabilities[keyspace] === "always" ? this.#always : this.#written;
+    return this.#isAlways(keyspace) ? this.#always : this.#written;
+  }
+
+  /** Whether a keyspace's ops are answered after their sync. The node's own always are. */
+  #isAlways(keyspace: number): boolean {
+    return keyspace === SYSTEM_KEYSPACE || this.#durabilities[keyspace] === "always";
+  }
+
+  /** Calls back once everything appended so far is durable; asks for that. */
+  sync(done: () => void): void {
+    const journal = this.#journal;
+    const commit = journal.collecting - (journal.pendingBytes === 0 ? 1 : 0);
+    journal.syncNow();
+    this.whenDurable(commit, done);
   }
 
   append(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
@@ -63,7 +76,7 @@ export class WorkerLog implements VnodeLog, Gates {
       throw new CoterieError("DISK_FAILED", "the journal takes no ops: its disk failed");
     }
     op.copy(journal.arena, at, start, end);
-    journal.seal(length, this.#durabilities[vnodeId >>> 16] === "always");
+    journal.seal(length, this.#isAlways(vnodeId >>> 16));
   }
 
   /** Appends an op that recovery found and that may lie in the page cache only. */

@@ -25,19 +25,41 @@ import type { BatchPort } from "../../runtime/thread/batch-port.ts";
 import type { Peer } from "../../runtime/thread/worker-context.ts";
 import { CommandTable } from "../command-table.ts";
 import { Client } from "../gateway/client.ts";
-import { Connection, type ConnectionHost, type Transport } from "../gateway/connection.ts";
+import {
+  Connection,
+  type ConnectionHost,
+  REPLY_BYTES_MAX,
+  type Transport,
+} from "../gateway/connection.ts";
+import { CrossWorker } from "../gateway/cross-worker.ts";
 import { Dispatcher, type DispatchHost } from "../gateway/dispatcher.ts";
 import { Exchange } from "../gateway/exchange.ts";
-import { MESSAGE_COLLECT, MESSAGE_RUN } from "../gateway/messages.ts";
+import { refuseSocket } from "../gateway/listener.ts";
+import {
+  isTransactionMessage,
+  MESSAGE_COLLECT,
+  MESSAGE_FAILED,
+  MESSAGE_PART,
+  MESSAGE_RELEASE,
+  MESSAGE_RESOLVE,
+  MESSAGE_RUN,
+  type RunHeader,
+  waitsForService,
+} from "../gateway/messages.ts";
 import { Scatter, type ScatterHost } from "../gateway/scatter.ts";
+import { Scratch } from "../gateway/scratch.ts";
 import { SlotMap } from "../gateway/slot-map.ts";
 import { SocketTransport, type TransportEvents } from "../gateway/socket-transport.ts";
 import { Transactions } from "../gateway/transactions.ts";
 import { Executor } from "../vnode/executor.ts";
-import { Vnode } from "../vnode/vnode.ts";
+import { SYSTEM_KEYSPACE, Vnode, vnodeId } from "../vnode/vnode.ts";
 import { Chores } from "./chores.ts";
+import { Intents } from "./intents.ts";
 import { OldFiles } from "./old-files.ts";
 import { Parameters } from "./parameters.ts";
+import { Participant } from "./participant.ts";
+import { PartitionLocks } from "./partition-locks.ts";
+import { Pause } from "./pause.ts";
 import { type ProcessFacts, thisProcess } from "./process-facts.ts";
 import { defineParameters } from "./redis-parameters.ts";
 import { type Answer, RemoteRequests } from "./remote-requests.ts";
@@ -46,9 +68,9 @@ import { Turn } from "./turn.ts";
 import { Vnodes } from "./vnodes.ts";
 import type { WorkerArgs } from "./worker-args.ts";
 import type { WorkerLog } from "./worker-log.ts";
-import type { PersistenceFacts } from "./worker-view.ts";
-import type { WorkerStorage } from "./worker-storage.ts";
 import { WorkerStats } from "./worker-stats.ts";
+import type { WorkerStorage } from "./worker-storage.ts";
+import type { PersistenceFacts } from "./worker-view.ts";
 
 const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 const DISK_REFUSES =
@@ -94,6 +116,10 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   readonly limits: { -readonly [Name in keyof ClientsConfig]: ClientsConfig[Name] };
   readonly gates: WorkerLog;
   readonly process: ProcessFacts = thisProcess();
+  readonly locks = new PartitionLocks();
+  readonly clientPause: Pause;
+  readonly intents: Intents;
+  readonly cross: CrossWorker;
   isSweeping = true;
   nowMs: number;
 
@@ -106,7 +132,11 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   readonly #dispatcher: Dispatcher;
   readonly #transactions: Transactions;
   readonly #remote: RemoteRequests;
+  readonly #participant: Participant;
+  /** What peers have asked since this worker started, until it serves; null: it does. */
+  #waiting: (() => void)[] | null = [];
   readonly #partitions: readonly number[];
+  readonly #commitsEarly: boolean;
   #nextClient = 1;
   #memoryMax: number;
 
@@ -123,9 +153,11 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
     this.#journal = journal;
     this.#clock = clock;
     this.nowMs = clock.now();
-    this.#hybridClock = new HybridClock(clock);
+    // Wall time is read once a turn, not once an op.
+    this.#hybridClock = new HybridClock({ ...clock, now: () => this.nowMs });
     this.#memoryMax = args.config.memory.bytesMax / args.config.workers;
     this.#partitions = args.config.keyspaces.map((keyspace) => keyspace.partitions);
+    this.#commitsEarly = args.config.keyspaces.some(({ durability }) => durability === "always");
     this.limits = { ...args.config.clients };
     this.gates = log;
     this.system = new ActorSystem({
@@ -147,16 +179,27 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
       dropped: (vnode) => vnode.partition.table.heap.releaseAll(),
     });
     this.executor = new Executor(this.vnodesHere, this.#partitions);
-    this.exchange = new Exchange(options.port, log);
+    this.exchange = new Exchange(options.port, log, () => this.turn.schedule());
     this.slots = new SlotMap(args);
-    this.#side = new RespWriter({ bytesMax: args.config.clients.outputHardBytes });
-    this.#transactions = new Transactions(this);
+    this.#side = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
+    this.clientPause = new Pause(clock, systemTimers, (client, entry) =>
+      entry.command.name === "EXEC" ? client.queuesWrites : entry.isWrite,
+    );
+    this.intents = new Intents(index, (id) => this.createVnode(id));
+    this.#participant = new Participant(this, REPLY_BYTES_MAX);
+    this.cross = new CrossWorker({
+      host: this,
+      participant: this.#participant,
+      intents: this.intents,
+      timers: systemTimers,
+    });
+    this.#transactions = new Transactions(this, this.cross);
     this.snapshots = new Snapshots({
       fs: systemFiles,
       folder: args.folder,
       clock,
       config: args.config.snapshot,
-      find: (id) => this.vnodesHere.find(id >>> 16, id & 0xffff),
+      find: (id) => this.#findAny(id),
       pause: () => new Promise((resolve) => setImmediate(resolve)),
       taken: (snapshots) => storage.snapshotsTaken(snapshots),
       failed: (error) => process.stderr.write(`snapshot failed: ${String(error)}\n`),
@@ -164,7 +207,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
     const chores = (error: unknown) => process.stderr.write(`cleaning failed: ${String(error)}\n`);
     const oldFiles = new OldFiles({
       storage,
-      find: (id) => this.vnodesHere.find(id >>> 16, id & 0xffff),
+      find: (id) => this.#findAny(id),
       want: (vnode) => this.snapshots.want(vnode),
       released: options.released,
     });
@@ -176,7 +219,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
       snapshots: this.snapshots,
       limits: this.limits,
       clients: this.clients,
-      vnodes: () => this.vnodesHere.everywhere(),
+      locks: this.locks,
+      vnodes: () => this.#everyVnode(),
       isSweeping: () => this.isSweeping,
       soon: (run) => void setImmediate(run),
       schedule: () => this.turn.schedule(),
@@ -185,7 +229,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
         ? { everyMs: args.config.journal.intervalMs, sync: () => journal.syncNow() }
         : null,
     });
-    this.#dispatcher = new Dispatcher(this, new Scatter(this));
+    this.#dispatcher = new Dispatcher(this, new Scatter(this), this.#transactions);
     this.#remote = new RemoteRequests(this, pack);
     this.turn = new Turn({
       commit: () => journal.commit(),
@@ -222,7 +266,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   accept(socket: Socket, isDirect: boolean): void {
     if (this.clients.size * this.config.workers >= this.limits.max) {
       this.stats.rejectedConnections++;
-      socket.end("-ERR max number of clients reached\r\n");
+      refuseSocket(socket, "ERR max number of clients reached");
       return;
     }
     const client = this.#newClient(isDirect);
@@ -245,6 +289,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
       received: (bytes: Buffer, length: number) => {
         this.#beginTurn();
         connection.receive(bytes, length);
+        this.#commitEarly();
       },
       drained: () => connection.drained(),
       ended: () => connection.ended(),
@@ -284,6 +329,20 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
     this.#dispatcher.dispatch(connection, request);
   }
 
+  /**
+   * Does not wait for the end of the turn while no sync runs: the disk works on the first client's
+   * ops while the next client's are run, and what comes during the sync shares the next one.
+   */
+  #commitEarly(): void {
+    if (this.#commitsEarly) this.#journal.commit();
+  }
+
+  /** Something else than a client's bytes begins a turn. */
+  beginTurn(): void {
+    this.#beginTurn();
+    this.turn.schedule();
+  }
+
   /** Wall time is read once a turn. */
   #beginTurn(): void {
     this.nowMs = this.#clock.now();
@@ -298,11 +357,46 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   }
 
   isReady(keyspace: number, partition: number): boolean {
+    if (this.locks.size > 0 && !this.locks.isFree(vnodeId(keyspace, partition))) return false;
     return this.vnodesHere.isReady(keyspace, partition);
   }
 
-  whenReady(keyspace: number, partition: number, done: (error: Error | null) => void): void {
-    this.vnodesHere.whenReady(keyspace, partition, done);
+  whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void {
+    const id = vnodeId(keyspace, partition);
+    if (!this.locks.isFree(id)) {
+      this.locks.whenFree(id, this.nowMs, done);
+      return;
+    }
+    this.vnodesHere.whenReady(keyspace, partition, (error) => {
+      done(error === null ? null : `TRYAGAIN ${error.message}`);
+    });
+  }
+
+  schedule(): void {
+    this.turn.schedule();
+  }
+
+  newScratch(): Scratch {
+    return new Scratch({
+      partitions: this.#partitions,
+      clock: this.#clock,
+      random: this.random,
+      replyBytesMax: REPLY_BYTES_MAX,
+    });
+  }
+
+  report(facts: object): void {
+    process.stderr.write(`${JSON.stringify(facts, reportError)}\n`);
+  }
+
+  #findAny(id: number): Vnode | undefined {
+    return this.intents.find(id) ?? this.vnodesHere.find(id >>> 16, id & 0xffff);
+  }
+
+  /** Every vnode, the node's own included. */
+  *#everyVnode(): Iterable<Vnode> {
+    yield* this.intents.vnodes();
+    yield* this.vnodesHere.everywhere();
   }
 
   mark(): number {
@@ -332,7 +426,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   }
 
   adopt(vnode: Vnode): void {
-    this.vnodesHere.adopt(vnode);
+    if (vnode.keyspace === SYSTEM_KEYSPACE) this.intents.adopt(vnode);
+    else this.vnodesHere.adopt(vnode);
   }
 
   /** Keys on this worker, expired ones that are not swept yet included. */
@@ -360,11 +455,11 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   runPart(
     request: Request,
     indexes: readonly number[],
-    keyspace: number,
+    header: RunHeader,
     done: (reply: Buffer, gate: number) => void,
   ): void {
     const part = partOf(request, indexes);
-    this.#remote.runRequest(part, keyspace, 0, 2, (_kind, bytes, start, end, gate) => {
+    this.#remote.runRequest(part, header, (_kind, bytes, start, end, gate) => {
       done(bytes.subarray(start, end), gate);
     });
   }
@@ -376,7 +471,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   }
 
   snapshot(): void {
-    for (const vnode of this.vnodesHere.everywhere()) {
+    for (const vnode of this.#everyVnode()) {
       if (vnode.logBytes > 0) this.snapshots.want(vnode);
     }
   }
@@ -384,7 +479,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   /** Shortens the next start. */
   snapshotBeforeStop(): Promise<void> {
     this.chores.stop();
-    return this.snapshots.beforeStop(this.vnodesHere.everywhere());
+    return this.snapshots.beforeStop(this.#everyVnode());
   }
 
   get persistence(): PersistenceFacts {
@@ -409,25 +504,59 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
     this.#options.shutdown();
   }
 
-  pause(_untilMs: number, _writesOnly: boolean): void {
-    // Wired with the gateway's clients below.
+  pause(untilMs: number, writesOnly: boolean): void {
+    this.clientPause.set(untilMs, writesOnly);
   }
 
   // ---- other threads ----------------------------------------------------------------------------
 
   /** Serves one message of a peer. */
   serve(peer: Peer, kind: number, id: number, buffer: Buffer, start: number, end: number): void {
-    if (kind !== MESSAGE_RUN && kind !== MESSAGE_COLLECT) {
-      this.exchange.answered(id, buffer, start, end);
+    if (this.#waiting !== null && waitsForService(kind)) {
+      const kept = Buffer.from(buffer.subarray(start, end));
+      this.#waiting.push(() => this.serve(peer, kind, id, kept, 0, kept.length));
       return;
     }
     this.#beginTurn();
+    if (isTransactionMessage(kind)) {
+      this.#serveTransaction(peer, kind, id, buffer.subarray(start, end));
+      return;
+    }
+    if (kind !== MESSAGE_RUN && kind !== MESSAGE_COLLECT) {
+      this.exchange.answered(id, kind === MESSAGE_FAILED, buffer, start, end);
+      return;
+    }
     const answer: Answer = (answerKind, bytes, from, to, gate) => {
       this.turn.schedule();
       this.exchange.reply(peer, answerKind, id, bytes, from, to, gate);
     };
     if (kind === MESSAGE_RUN) this.#remote.run(buffer, start, answer);
     else this.#remote.collect(buffer, start, answer);
+  }
+
+  #serveTransaction(peer: Peer, kind: number, id: number, bytes: Buffer): void {
+    const answer = (value: unknown, gate: number) => {
+      if (kind === MESSAGE_RELEASE) return;
+      const packed = pack(value);
+      this.exchange.reply(peer, MESSAGE_PART, id, packed, 0, packed.length, gate);
+    };
+    this.turn.schedule();
+    if (kind === MESSAGE_RESOLVE) this.cross.resolve(peer as number, () => answer(true, 0));
+    else this.#participant.serve(kind, this.unpack(bytes), answer);
+  }
+
+  /** Settles what was begun before this start; then peers' requests are served. */
+  async settle(): Promise<void> {
+    await this.cross.start();
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    for (const serve of waiting) serve();
+  }
+
+  /** Another worker has died. */
+  workerDied(worker: number): void {
+    this.cross.workerDied(worker);
+    this.exchange.workerDied(worker);
   }
 
   #flushPorts(): void {

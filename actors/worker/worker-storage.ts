@@ -9,25 +9,25 @@ import { systemTimers } from "../../runtime/base/clock.ts";
 import type { CoterieError } from "../../runtime/base/errors.ts";
 import { type Random, systemRandom } from "../../runtime/base/prng.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
-import { isDiskFull, systemFiles } from "../../runtime/storage/files.ts";
 import { type ClosedFile, FileSpace } from "../../runtime/storage/file-space.ts";
+import { isDiskFull, systemFiles } from "../../runtime/storage/files.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
 import type { SyncTimes } from "../../runtime/storage/journal-syncs.ts";
 import {
   type ManifestFile,
-  type ManifestVnode,
   type Manifests,
+  type ManifestVnode,
   readManifests,
   writeManifest,
 } from "../../runtime/storage/manifest.ts";
-import { type Recovery, type RecoveredOp, replay } from "../../runtime/storage/recovery.ts";
+import { type RecoveredOp, type Recovery, replay } from "../../runtime/storage/recovery.ts";
 import { Reserve } from "../../runtime/storage/reserve.ts";
 import { readSnapshot } from "../../runtime/storage/snapshot.ts";
 import { manifestFiles, type Survey, surveyJournals } from "../../runtime/storage/survey.ts";
 import { StateLoader } from "../../runtime/table/state-loader.ts";
-import type { Vnode } from "../vnode/vnode.ts";
-import type { WorkerArgs } from "./worker-args.ts";
+import { SYSTEM_KEYSPACE, type Vnode } from "../vnode/vnode.ts";
 import type { TakenSnapshot } from "./snapshots.ts";
+import type { WorkerArgs } from "./worker-args.ts";
 import { WorkerLog } from "./worker-log.ts";
 
 /** Makes and places vnodes during recovery. */
@@ -38,6 +38,7 @@ export interface RecoveryTarget {
 
 /** What the storage tells its worker. */
 export interface StorageEvents {
+  /** More is written, or durable: replies that waited for it may leave. */
   onDurable(): void;
   /** The journal is dead: what waits is unknown, and this worker must restart. */
   onFailed(error: CoterieError): void;
@@ -87,6 +88,7 @@ export class WorkerStorage {
 
   #owns(vnodeId: number): boolean {
     const { keyspaces, workers } = this.#args.config;
+    if (vnodeId >>> 16 === SYSTEM_KEYSPACE) return (vnodeId & 0xffff) % workers === this.#index;
     const keyspace = keyspaces[vnodeId >>> 16];
     if (keyspace === undefined) return this.#index === 0;
     return workerOf(vnodeId & 0xffff, keyspace.partitions, workers) === this.#index;
@@ -289,6 +291,7 @@ export async function openStorage(
       storage?.log.moved();
       events.onDurable();
     },
+    onWritten: () => events.onDurable(),
     onFailed: (error) => events.onFailed(error),
     syncTimes: events.syncTimes,
   });

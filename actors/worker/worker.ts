@@ -13,14 +13,14 @@ import { listen } from "../gateway/listener.ts";
 import { LocalHandles } from "../gateway/local-transport.ts";
 import { isHandleMessage, MESSAGE_REPORT } from "../gateway/messages.ts";
 import { SyncTimes } from "./sync-times.ts";
+import type { WorkerArgs, WorkerReport } from "./worker-args.ts";
 import type { WorkerControl } from "./worker-control.ts";
 import { workerFacts } from "./worker-facts.ts";
-import { openStorage, type WorkerStorage } from "./worker-storage.ts";
 import { WorkerRuntime } from "./worker-runtime.ts";
-import type { WorkerArgs, WorkerReport } from "./worker-args.ts";
+import { openStorage, type WorkerStorage } from "./worker-storage.ts";
 
 /** How long clients that do not read their last replies are waited for. */
-const DRAIN_TIMEOUT_MS = 5_000;
+const DRAIN_TIMEOUT_MS = 3_000;
 
 const servers: Server[] = [];
 const syncTimes = new SyncTimes(systemClock);
@@ -39,7 +39,7 @@ const context: WorkerContext = openWorker({
       runtime?.turn.schedule();
     },
   }),
-  onPeerDied: (peer) => runtime?.exchange.workerDied(peer),
+  onPeerDied: (peer) => runtime?.workerDied(peer),
   onStop: stop,
 });
 
@@ -79,6 +79,8 @@ async function start(): Promise<void> {
   });
   runtime = made;
   const facts = await opened.recover(made);
+  context.openPorts();
+  await made.settle();
   const { bind } = args.config;
   const direct = args.directPorts[context.index] as number;
   const accept = (isDirect: boolean) => (socket: Socket) => made.accept(socket, isDirect);

@@ -82,11 +82,7 @@ export function removeCovered(versions: readonly Version[], covers: Covers): Ver
 }
 
 /** A `set`: the new version and the siblings that it does not cover. */
-export function setVersion(
-  versions: readonly Version[],
-  made: Version,
-  covers: Covers,
-): Version[] {
+export function setVersion(versions: readonly Version[], made: Version, covers: Covers): Version[] {
   const kept = versions.filter((v) => !sameDot(v, made) && !covers(v.slot, v.counter));
   kept.push(made);
   return kept;
@@ -195,10 +191,7 @@ function mergeVersion(mine: Version, theirs: Version, origins: Origins): Version
 }
 
 /** The version that the last-writer-wins resolver shows: largest (HLC, origin); or undefined. */
-export function latestVersion(
-  versions: readonly Version[],
-  origins: Origins,
-): Version | undefined {
+export function latestVersion(versions: readonly Version[], origins: Origins): Version | undefined {
   let latest: Version | undefined;
   for (const version of versions) {
     if (latest === undefined || isLater(version, latest, origins)) latest = version;

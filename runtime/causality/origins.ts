@@ -6,8 +6,9 @@
  * Invariant: exactly the ops 1..applied[slot] of each origin have been applied. Slots are never
  * reused while anything names them.
  */
-import { ORIGINS_MAX } from "../base/limits.ts";
+
 import { assert } from "../base/assert.ts";
+import { ORIGINS_MAX } from "../base/limits.ts";
 
 /** The place of an origin in a vnode's table; meaningless outside of it. */
 export type OriginSlot = number;

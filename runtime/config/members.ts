@@ -50,7 +50,11 @@ function workersOf({ entry, values, machine }: MemberInput): number {
 
 function portsOf({ entry, values }: MemberInput, port: number, workers: number): NodePorts {
   const derived = derivePorts({ port, workers });
-  if (port === 0) return derived;
+  if (port === 0) {
+    // Free ports, whatever the file says; but who gives a port beside --port 0 means it.
+    const admin = values["admin-port"];
+    return admin === undefined ? derived : { ...derived, admin: Number(admin) };
+  }
   const run = (first: CheckedValue, ports: readonly number[]) =>
     typeof first === "number" ? ports.map((_, i) => (first === 0 ? 0 : first + i)) : ports;
   return {

@@ -101,6 +101,13 @@ function folderError(error: unknown, path: string): CoterieError {
       { detail: { path, systemCode: code }, cause: error },
     );
   }
+  if (code === "ENOENT" || code === "EINVAL") {
+    return new CoterieError(
+      "DATA_FOLDER_UNREADABLE",
+      `the data folder ${path} cannot be made (${code}): choose another with --data`,
+      { detail: { path, systemCode: code }, cause: error },
+    );
+  }
   return diskError(error, "use the data folder", path);
 }
 

@@ -7,6 +7,7 @@
  * the kernel may have dropped the dirty pages and report success for bytes that are lost.
  */
 import * as nodeFs from "node:fs";
+import * as nodePath from "node:path";
 import { CoterieError, type ErrorCode } from "../base/errors.ts";
 
 /** One open file. Positions are absolute; there is no cursor. */
@@ -213,6 +214,28 @@ async function openNode(path: string, flags: string): Promise<File> {
   return new NodeFile(path, fd);
 }
 
+/**
+ * One folder after the other: Node's own recursive mkdir tries for ever where a folder that exists
+ * says of a new one in it that it does not (/proc).
+ */
+async function makeFolders(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let at = nodePath.resolve(path); ; at = nodePath.dirname(at)) {
+    const stats = await nodeFs.promises.stat(at).catch((error: unknown) => {
+      if (systemCode(error) === "ENOENT") return undefined;
+      throw error;
+    });
+    if (stats?.isDirectory()) break;
+    if (stats !== undefined) throw Object.assign(new Error(`${at} is a file`), { code: "ENOTDIR" });
+    missing.unshift(at);
+  }
+  for (const folder of missing) {
+    await nodeFs.promises.mkdir(folder, { mode: 0o750 }).catch((error: unknown) => {
+      if (systemCode(error) !== "EEXIST") throw error; // somebody else was faster
+    });
+  }
+}
+
 /** The machine's file system. */
 export const systemFiles: FileSystem = {
   open: (path, mode) => openNode(path, mode === "read" ? "r" : "r+"),
@@ -222,9 +245,7 @@ export const systemFiles: FileSystem = {
   async list(folder) {
     return (await nodeFs.promises.readdir(folder)).sort();
   },
-  async makeFolder(path) {
-    await nodeFs.promises.mkdir(path, { recursive: true, mode: 0o750 });
-  },
+  makeFolder: makeFolders,
   async syncFolder(path) {
     if (process.platform === "win32") return; // folders cannot be opened there
     const handle = await nodeFs.promises.open(path, "r");

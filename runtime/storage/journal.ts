@@ -37,6 +37,8 @@ export interface JournalOptions extends JournalSpaceOptions {
   onDurable(commit: number): void;
   /** The journal is dead; commits after `lastDurable` have an unknown outcome. Called once. */
   onFailed(error: CoterieError, lastDurable: number): void;
+  /** A frame was written outside of `commit`: it had waited for room, or for a sync. */
+  onWritten?(): void;
   /** `full` changed. */
   onFull?(full: boolean): void;
 }
@@ -315,9 +317,15 @@ export class Journal {
   }
 
   #syncReturned(): void {
-    if (this.#syncWanted) this.syncNow();
-    else this.commit();
+    this.#commitLate(this.#syncWanted);
     this.#checkIdle();
+  }
+
+  #commitLate(isSyncWanted: boolean): void {
+    const before = this.#written;
+    if (isSyncWanted) this.syncNow();
+    else this.commit();
+    if (this.#written > before) this.#options.onWritten?.();
   }
 
   #rotate(): void {
@@ -374,7 +382,7 @@ export class Journal {
       this.#wasFull = this.full;
       this.#options.onFull?.(this.full);
     }
-    this.commit();
+    this.#commitLate(false);
     if (this.#proofWanted) this.prove();
     this.#checkIdle();
   }

@@ -3,6 +3,7 @@
  * undo of a try share.
  */
 import { assert } from "../base/assert.ts";
+import type { Covers } from "../causality/cell.ts";
 import { emptyCellName } from "../causality/cell-name.ts";
 import {
   MUTATE_ADD,
@@ -14,7 +15,6 @@ import {
   MUTATE_UNDO,
 } from "../causality/op.ts";
 import type { OpReader } from "../causality/op-reader.ts";
-import type { Covers } from "../causality/cell.ts";
 import { nameCell } from "./op-cell.ts";
 import type { Partition } from "./partition.ts";
 import { KIND_COUNTER_SHIFT } from "./record.ts";

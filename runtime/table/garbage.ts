@@ -73,12 +73,12 @@ export class Garbage {
     const keyAt = records.keyAt(keyRef);
     const entry: Detached = {
       block,
-      type: table.blockType(block),
+      type: table.blocks.type(block),
       key: Buffer.from(records.bytes(keyRef).subarray(keyAt, keyAt + records.keyLength(keyRef))),
-      root: table.blockRoot(block),
+      root: table.blocks.root(block),
       hiddenFromSnapshot: false,
     };
-    const count = table.countOf(block);
+    const count = table.elements.countOf(block);
     table.orphanBlock(block);
     this.#detached.set(block, entry);
     this.#held++;
@@ -99,10 +99,10 @@ export class Garbage {
   #free(entry: Detached, itemsMax: number): number {
     const table = this.#table;
     let visited = 0;
-    entry.root = table.orderOf(entry.type).freeSlice(entry.root, itemsMax, (ref) => {
+    entry.root = table.elements.orderOf(entry.type).freeSlice(entry.root, itemsMax, (ref) => {
       visited++;
       if (!entry.hiddenFromSnapshot) table.touch(ref);
-      table.forgetElement(entry.type, ref);
+      table.elements.forget(entry.type, ref);
       table.heap.free(ref);
     });
     if (entry.root === 0) {

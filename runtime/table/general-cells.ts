@@ -189,16 +189,16 @@ export class GeneralCells {
   ): Ref {
     const table = this.#table;
     if (versions.length === 0) {
-      if (ref !== 0) table.freeElement(block, ref);
+      if (ref !== 0) table.elements.free(block, ref);
       return 0;
     }
     const shape = shapeOf(versions);
     const value =
-      shape.flags & BLOB && table.blockType(block) === ZSET
+      shape.flags & BLOB && table.blocks.type(block) === ZSET
         ? Buffer.concat([this.#shownScore(versions), shape.value])
         : shape.value;
     for (const version of versions) table.noteCopy(block, version.copyAt);
-    const made = table.newElement(
+    const made = table.elements.make(
       block,
       hash,
       name,
@@ -209,8 +209,8 @@ export class GeneralCells {
       value.length,
     );
     this.fill(made, versions, value);
-    if (ref !== 0) table.freeElement(block, ref);
-    table.linkElement(block, made);
+    if (ref !== 0) table.elements.free(block, ref);
+    table.elements.link(block, made);
     return made;
   }
 
@@ -243,7 +243,11 @@ function isSortedElement(kind: number): boolean {
 }
 
 /** Kind, flags and value bytes of the record for these versions. */
-export function shapeOf(versions: readonly Version[]): { kind: number; flags: number; value: Buffer } {
+export function shapeOf(versions: readonly Version[]): {
+  kind: number;
+  flags: number;
+  value: Buffer;
+} {
   const version = versions[0];
   if (version === undefined) return { kind: 0, flags: HEADLESS, value: EMPTY };
   const plain = versions.length === 1 && version.adds.length <= 1 && version.undos.length === 0;

@@ -9,7 +9,11 @@
 import type { AddEntry, Covers, Register, Undo, Version } from "../causality/cell.ts";
 import { joinVersions } from "../causality/cell.ts";
 import type { Partition } from "./partition.ts";
+import { ADDS, BLOB, COLLECTION, EXPIRY, HEADLESS } from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
+
+/** What a version may have besides its dot and value, and a key besides its head. */
+const PECULIAR = EXPIRY | ADDS | BLOB | COLLECTION | HEADLESS;
 
 /** Merges `other`, a loaded copy of another replica's state, into `mine`. */
 export function joinStates(mine: Partition, other: Partition): void {
@@ -52,22 +56,39 @@ class Join {
     for (let rank = 0; ; ) {
       const ref = table.keyOrder.at(table.keyRoot, rank);
       if (ref === 0) return;
+      if (this.#isSamePlain(ref)) {
+        rank++;
+        continue;
+      }
       const key = nameOf(this.#mine, ref);
       this.#mergeKey(key, ref);
       if (table.find(key, 0, key.length) !== 0) rank++;
     }
   }
 
+  /** Whether both sides have this key with one and the same version, without elements. */
+  #isSamePlain(ref: Ref): boolean {
+    const { records } = this.#mine.table;
+    if (records.flags(ref) & PECULIAR) return false;
+    const at = records.keyAt(ref);
+    const end = at + records.keyLength(ref);
+    const { table } = this.#other;
+    const theirs = table.find(records.bytes(ref), at, end);
+    if (theirs === 0 || table.records.flags(theirs) & PECULIAR) return false;
+    const slot = this.#slots[table.records.slot(theirs)];
+    return slot === records.slot(ref) && table.records.counter(theirs) === records.counter(ref);
+  }
+
   #mergeKey(key: Buffer, ref: Ref): void {
     const { table, mutations } = this.#mine;
     const theirKey = this.#other.table.find(key, 0, key.length);
     for (const type of typesOf(this.#mine, ref)) {
-      const block = table.blockOf(table.find(key, 0, key.length), type);
-      const theirBlock = theirKey === 0 ? 0 : this.#other.table.blockOf(theirKey, type);
+      const block = table.blocks.of(table.find(key, 0, key.length), type);
+      const theirBlock = theirKey === 0 ? 0 : this.#other.table.blocks.of(theirKey, type);
       for (const element of mutations.elementsOf(block)) {
         const name = nameOf(this.#mine, element);
         const found =
-          theirBlock === 0 ? 0 : this.#other.table.findElement(theirBlock, name, 0, name.length);
+          theirBlock === 0 ? 0 : this.#other.table.elements.find(theirBlock, name, 0, name.length);
         const before = mutations.cells.versions(element);
         const after = this.#joined(before, found === 0 ? [] : this.#translated(found));
         if (!isSame(before, after)) mutations.storeElement(block, element, after);
@@ -87,16 +108,26 @@ class Join {
     const count = table.keyCount;
     for (let rank = 0; rank < count; rank++) {
       const theirs = table.keyOrder.at(table.keyRoot, rank);
+      if (this.#hasHead(theirs) && table.records.block(theirs) === 0) continue;
       const key = nameOf(this.#other, theirs);
       this.#addHead(key, theirs);
       for (const type of typesOf(this.#other, theirs)) this.#addElements(key, type, theirs);
     }
   }
 
+  /** Whether I have a head for this key of theirs: it was merged. */
+  #hasHead(theirs: Ref): boolean {
+    const { records } = this.#other.table;
+    const at = records.keyAt(theirs);
+    const { table } = this.#mine;
+    const ref = table.find(records.bytes(theirs), at, at + records.keyLength(theirs));
+    return ref !== 0 && (table.records.flags(ref) & HEADLESS) === 0;
+  }
+
   #addHead(key: Buffer, theirs: Ref): void {
+    if (this.#hasHead(theirs)) return;
     const { table, mutations } = this.#mine;
     const ref = table.find(key, 0, key.length);
-    if (ref !== 0 && mutations.cells.versions(ref).length > 0) return;
     const added = this.#joined([], this.#translated(theirs));
     if (added.length === 0) return;
     table.hash = table.hashOf(key, 0, key.length);
@@ -105,12 +136,12 @@ class Join {
 
   #addElements(key: Buffer, type: number, theirs: Ref): void {
     const { table, mutations } = this.#mine;
-    const block = this.#other.table.blockOf(theirs, type);
+    const block = this.#other.table.blocks.of(theirs, type);
     for (const element of this.#other.mutations.elementsOf(block)) {
       const name = nameOf(this.#other, element);
       const own = table.find(key, 0, key.length);
-      const ownBlock = own === 0 ? 0 : table.blockOf(own, type);
-      if (ownBlock !== 0 && table.findElement(ownBlock, name, 0, name.length) !== 0) continue;
+      const ownBlock = own === 0 ? 0 : table.blocks.of(own, type);
+      if (ownBlock !== 0 && table.elements.find(ownBlock, name, 0, name.length) !== 0) continue;
       const added = this.#joined([], this.#translated(element));
       if (added.length > 0) mutations.addElement(key, type, name, added);
     }
@@ -169,8 +200,8 @@ function nameOf({ table }: Partition, ref: Ref): Buffer {
 /** The types of a key's collections. */
 function typesOf({ table }: Partition, ref: Ref): number[] {
   const types: number[] = [];
-  for (let block = table.records.block(ref); block !== 0; block = table.blockNext(block)) {
-    types.push(table.blockType(block));
+  for (let block = table.records.block(ref); block !== 0; block = table.blocks.next(block)) {
+    types.push(table.blocks.type(block));
   }
   return types;
 }

@@ -91,8 +91,8 @@ export class KeyView {
     const block = table.records.block(ref);
     if (block === 0) return false;
     const type = table.records.kind(ref) & KIND_TYPE;
-    if (table.blockType(block) !== type || table.blockNext(block) !== 0) return false;
-    const copyMin = table.blockCopyMin(block);
+    if (table.blocks.type(block) !== type || table.blocks.next(block) !== 0) return false;
+    const copyMin = table.blocks.copyMin(block);
     return copyMin > nowMs || hlcWallMs(table.records.hlc(ref)) < copyMin;
   }
 
@@ -112,7 +112,7 @@ export class KeyView {
     for (const head of shown) register = laterRegister(register, head.expiry, origins);
     this.expiryAt = register?.at ?? 0;
     this.type = type;
-    this.block = type === STRING ? 0 : table.blockOf(this.ref, type);
+    this.block = type === STRING ? 0 : table.blocks.of(this.ref, type);
     this.hasHidden = same.length < heads.length || this.#hasOtherBlock();
     if (this.expiryAt !== 0 && this.expiryAt <= nowMs) {
       this.isExpired = true;
@@ -130,15 +130,15 @@ export class KeyView {
   #lowestType(): number {
     const { table } = this.#partition;
     let lowest = HASH + 1;
-    for (let b = table.records.block(this.ref); b !== 0; b = table.blockNext(b)) {
-      lowest = Math.min(lowest, table.blockType(b));
+    for (let b = table.records.block(this.ref); b !== 0; b = table.blocks.next(b)) {
+      lowest = Math.min(lowest, table.blocks.type(b));
     }
     return lowest > HASH ? ABSENT : lowest;
   }
 
   #hasOtherBlock(): boolean {
     const { table } = this.#partition;
-    for (let b = table.records.block(this.ref); b !== 0; b = table.blockNext(b)) {
+    for (let b = table.records.block(this.ref); b !== 0; b = table.blocks.next(b)) {
       if (b !== this.block) return true;
     }
     return false;
@@ -148,7 +148,7 @@ export class KeyView {
   #findLive(heads: readonly Version[], nowMs: number, isHeadless: boolean): void {
     const { table, mutations } = this.#partition;
     const born = Math.min(...heads.map((head) => hlcWallMs(head.hlc)));
-    const copyMin = table.blockCopyMin(this.block);
+    const copyMin = table.blocks.copyMin(this.block);
     if (copyMin === Number.POSITIVE_INFINITY || born < copyMin) return;
     this.#bornMs = born;
     this.#nowMs = nowMs;
@@ -189,7 +189,7 @@ export class KeyView {
   /** Elements that a reader sees. */
   get count(): number {
     if (this.live !== null) return this.live.length;
-    return this.#partition.table.countOf(this.block);
+    return this.#partition.table.elements.countOf(this.block);
   }
 
   /** The elements of the block that a reader does not see. */

@@ -94,9 +94,9 @@ export class Mutations {
     if (ref === 0) ref = table.insertKey(key, start, end, 0, HEADLESS, 0);
     const type = typeKind & KIND_TYPE;
     const block = table.ensureBlock(ref, type);
-    const element = table.findElement(block, name, nameStart, nameEnd);
+    const element = table.elements.find(block, name, nameStart, nameEnd);
     if (element === 0 || covers === null) {
-      return table.setElement(
+      return table.elements.set(
         block,
         element,
         name,
@@ -110,7 +110,7 @@ export class Mutations {
       );
     }
     const { slot, counter, hlc } = table.op;
-    const hash = table.hash;
+    const { hash } = table.elements;
     const bytes = Buffer.from(value.subarray(valueStart, valueEnd));
     const counterKind = typeKind >>> KIND_COUNTER_SHIFT;
     const made = version({ slot, counter, hlc, type, counterKind, value: bytes, copyAt });
@@ -127,11 +127,11 @@ export class Mutations {
       this.#removeHead(ref, cell, covers);
       return;
     }
-    const block = table.blockOf(ref, cell.type);
+    const block = table.blocks.of(ref, cell.type);
     if (block === 0) return;
-    const element = table.findElement(block, cell.name, cell.nameStart, cell.nameEnd);
+    const element = table.elements.find(block, cell.name, cell.nameStart, cell.nameEnd);
     if (element === 0) return;
-    if (covers === null) table.freeElement(block, element);
+    if (covers === null) table.elements.free(block, element);
     else this.#changeElement(block, element, cell, (all) => removeCovered(all, covers));
     table.dropEmpty(block);
   }
@@ -181,12 +181,12 @@ export class Mutations {
     const table = this.#table;
     const records = table.records;
     const blocks: Ref[] = [];
-    for (let b = records.block(ref); b !== 0; b = table.blockNext(b)) blocks.push(b);
+    for (let b = records.block(ref); b !== 0; b = table.blocks.next(b)) blocks.push(b);
     for (const block of blocks) {
       const kept: Ref[] = [];
       let cut = 0;
-      const order = table.orderOf(table.blockType(block));
-      order.seek(table.blockRoot(block), 0);
+      const order = table.elements.orderOf(table.blocks.type(block));
+      order.seek(table.blocks.root(block), 0);
       for (let element = order.next(); element !== 0; element = order.next()) {
         const isBlob = (records.flags(element) & BLOB) !== 0;
         if (!isBlob && covers(records.slot(element), records.counter(element))) cut++;
@@ -205,7 +205,8 @@ export class Mutations {
     const table = this.#table;
     const records = table.records;
     if ((records.flags(element) & BLOB) === 0) {
-      if (covers(records.slot(element), records.counter(element))) table.freeElement(block, element);
+      if (covers(records.slot(element), records.counter(element)))
+        table.elements.free(block, element);
       return;
     }
     const versions = this.cells.versions(element);
@@ -217,12 +218,12 @@ export class Mutations {
   #keepElements(block: Ref, kept: readonly Ref[], covers: Covers): void {
     const table = this.#table;
     const records = table.records;
-    const key = table.blockKey(block);
-    table.unlinkBlock(block);
-    const made = table.ensureBlock(key, table.blockType(block));
+    const key = table.blocks.key(block);
+    table.blocks.unlink(block);
+    const made = table.ensureBlock(key, table.blocks.type(block));
     for (const element of kept) {
       if ((records.flags(element) & BLOB) === 0) {
-        table.copyElement(element, made);
+        table.elements.copy(element, made);
         continue;
       }
       const left = removeCovered(this.cells.versions(element), covers);
@@ -239,8 +240,8 @@ export class Mutations {
   /** The element records of a collection in its order, as a list that survives changes. */
   elementsOf(block: Ref): Ref[] {
     const table = this.#table;
-    const order = table.orderOf(table.blockType(block));
-    const root = table.blockRoot(block);
+    const order = table.elements.orderOf(table.blocks.type(block));
+    const root = table.blocks.root(block);
     const refs: Ref[] = [];
     if (root === 0) return refs;
     order.seek(root, 0);
@@ -318,7 +319,7 @@ export class Mutations {
     table.touch(ref);
     records.setFlags(ref, (records.flags(ref) & ~MARKED) | table.mark);
     this.cells.setAddEntry(ref, sumOfAdds(before, entry));
-    if (isElement) table.setBlockChanged(records.owner(ref));
+    if (isElement) table.blocks.setChanged(records.owner(ref), table.op.sequence);
     return true;
   }
 
@@ -356,9 +357,9 @@ export class Mutations {
     const table = this.#table;
     const ref = table.find(cell.key, cell.keyStart, cell.keyEnd);
     if (ref === 0 || cell.name === null) return ref;
-    const block = table.blockOf(ref, cell.type);
+    const block = table.blocks.of(ref, cell.type);
     if (block === 0) return 0;
-    return table.findElement(block, cell.name, cell.nameStart, cell.nameEnd);
+    return table.elements.find(block, cell.name, cell.nameStart, cell.nameEnd);
   }
 
   #change(cell: CellName, change: (all: readonly Version[]) => readonly Version[]): void {
@@ -368,8 +369,8 @@ export class Mutations {
       this.#changeHead(ref, cell, change);
       return;
     }
-    const block = table.blockOf(ref, cell.type);
-    const element = table.findElement(block, cell.name, cell.nameStart, cell.nameEnd);
+    const block = table.blocks.of(ref, cell.type);
+    const element = table.elements.find(block, cell.name, cell.nameStart, cell.nameEnd);
     this.#changeElement(block, element, cell, change);
   }
 

@@ -5,8 +5,8 @@
  * applied here.
  */
 import type { Covers } from "../causality/cell.ts";
-import type { OpReader } from "../causality/op-reader.ts";
 import { OP_PAST, OP_PAST_FULL } from "../causality/op.ts";
+import type { OpReader } from "../causality/op-reader.ts";
 import type { OriginSlot, Origins } from "../causality/origins.ts";
 
 const NONE = new Float64Array(0);

@@ -22,9 +22,7 @@
  * sorted set's element follow eight bytes of the shown score, so that every such record is ordered
  * by its first eight value bytes.
  *
- * A collection block (32 bytes) belongs to one (key, type): `type, root of its order, next block of
- * the key, key record, f64 last change (vnode sequence), f64 smallest copy of an expiry`. Its address is the owner id of
- * its elements and outlives the key while they are being freed.
+ * Collections are in blocks.ts.
  */
 import { compareBytes, equalBytes } from "../base/bytes.ts";
 import type { Ref, SlabPool } from "./slab-pool.ts";
@@ -46,7 +44,6 @@ export const COPY = 32;
 export const MARKED = 128;
 
 export const HEADER_BYTES = 24;
-export const BLOCK_BYTES = 32;
 const ELEMENT_BYTES = 8;
 const COLLECTION_BYTES = 8;
 const EXPIRY_BYTES = 24;
@@ -231,6 +228,26 @@ export class Records {
     this.doubles(ref)[index] = at;
   }
 
+  /** Copies dot and the extensions that both records have. */
+  copyFields(from: Ref, to: Ref): void {
+    const shared = this.flags(from) & this.flags(to);
+    this.setDot(to, this.slot(from), this.counter(from), this.hlc(from));
+    if (shared & COLLECTION) this.setBlock(to, this.block(from));
+    if (shared & EXPIRY) {
+      this.#copyDoubles(from, this.expiryIndex(from), to, this.expiryIndex(to), 3);
+    }
+    if (shared & ADDS) {
+      this.#copyDoubles(from, this.addsIndex(from), to, this.addsIndex(to), 4);
+    }
+    if (shared & COPY) this.setCopyAt(to, this.copyAt(from));
+  }
+
+  #copyDoubles(from: Ref, fromIndex: number, to: Ref, toIndex: number, count: number): void {
+    const source = this.doubles(from);
+    const target = this.doubles(to);
+    for (let i = 0; i < count; i++) target[toIndex + i] = source[fromIndex + i] as number;
+  }
+
   /** Whether a record's key is these bytes. */
   keyEquals(ref: Ref, source: Buffer, start: number, end: number): boolean {
     const length = end - start;
@@ -266,14 +283,3 @@ export class Records {
     return order !== 0 ? order : this.compareKeys(a, b);
   }
 }
-
-// Collection blocks: 32 bytes, 8-byte aligned, addressed as words.
-
-export const BLOCK_TYPE = 0;
-export const BLOCK_ROOT = 1;
-export const BLOCK_NEXT = 2;
-export const BLOCK_KEY = 3;
-/** Index of the f64 "last change" in doubles from the block's start. */
-export const BLOCK_CHANGED_DOUBLE = 2;
-/** Index of the f64 "smallest copy of an expiry that an element was written with". */
-export const BLOCK_COPY_DOUBLE = 3;

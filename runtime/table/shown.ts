@@ -2,10 +2,11 @@
  * What is shown of cells with several versions, and what is marked or hidden, for those who read
  * and write a key through its view.
  */
+
+import { assert } from "../base/assert.ts";
 import type { Dot } from "../causality/cell.ts";
 import { latestVersion } from "../causality/cell.ts";
 import { shownBytes } from "../causality/counter-value.ts";
-import { assert } from "../base/assert.ts";
 import type { KeyView } from "./key-view.ts";
 import type { Partition } from "./partition.ts";
 import type { Ref } from "./slab-pool.ts";
@@ -32,7 +33,7 @@ export function markOf({ mutations, table }: Partition, view: KeyView): string {
     const expiry = head.expiry === null ? "" : `${head.expiry.at}/${head.expiry.hlc}`;
     return `${head.slot}@${head.counter}+${adds.join()}-${undos.join()}<${expiry}`;
   });
-  const changed = view.block === 0 ? "" : table.blockChanged(view.block);
+  const changed = view.block === 0 ? "" : table.blocks.changed(view.block);
   return `${view.type}|${marks.sort().join(";")}|${changed}`;
 }
 
@@ -41,12 +42,12 @@ export function hiddenCells(partition: Partition, view: KeyView): { type: number
   const { table, mutations } = partition;
   const { records } = table;
   const hidden: { type: number; name: Buffer }[] = [];
-  for (let block = records.block(view.ref); block !== 0; block = table.blockNext(block)) {
+  for (let block = records.block(view.ref); block !== 0; block = table.blocks.next(block)) {
     if (block === view.block) continue;
     for (const ref of mutations.elementsOf(block)) {
       const at = records.keyAt(ref);
       const name = Buffer.from(records.bytes(ref).subarray(at, at + records.keyLength(ref)));
-      hidden.push({ type: table.blockType(block), name });
+      hidden.push({ type: table.blocks.type(block), name });
     }
   }
   return hidden;

@@ -139,8 +139,8 @@ export class SnapshotScan {
     if ((records.kind(ref) & KIND_ELEMENT) === 0) this.#changed.head(records, ref);
     else {
       const block = records.owner(ref);
-      const type = table.blockType(block);
-      const keyRef = table.blockKey(block);
+      const type = table.blocks.type(block);
+      const keyRef = table.blocks.key(block);
       if (keyRef === 0) {
         const key = table.garbage.keyOf(block);
         this.#changed.element(records, ref, type, key, 0, key.length);
@@ -159,7 +159,7 @@ export class SnapshotScan {
     const { records, keyOrder } = table;
     let rank = 0;
     if (this.#keyLength >= 0) {
-      const probe = table.probe(this.#key, 0, this.#keyLength, 0);
+      const probe = table.elements.probe(this.#key, 0, this.#keyLength, 0);
       rank = keyOrder.upperBound(table.keyRoot, probe);
     }
     keyOrder.seek(table.keyRoot, rank);
@@ -194,8 +194,8 @@ export class SnapshotScan {
     const { records } = table;
     const block = this.#currentBlock();
     if (block === 0) return 1;
-    const order = table.orderOf(this.#type);
-    const root = table.blockRoot(block);
+    const order = table.elements.orderOf(this.#type);
+    const root = table.blocks.root(block);
     order.seek(root, this.#nameLength < 0 ? 0 : order.upperBound(root, this.#probe()));
     let used = 0;
     let last: Ref = 0;
@@ -224,7 +224,7 @@ export class SnapshotScan {
     const { table } = this.#partition;
     const ref = table.find(this.#key, 0, this.#keyLength);
     for (; ref !== 0 && this.#type < FINISHED; this.#type++) {
-      const block = table.blockOf(ref, this.#type);
+      const block = table.blocks.of(ref, this.#type);
       if (block !== 0) return block;
       this.#nameLength = -1;
     }
@@ -247,9 +247,9 @@ export class SnapshotScan {
   #probe(): Ref {
     const { table } = this.#partition;
     const { records } = table;
-    table.hash = this.#nameHash;
+    table.elements.hash = this.#nameHash;
     const isSorted = this.#type === ZSET;
-    const probe = table.probe(this.#name, 0, this.#nameLength, isSorted ? SCORE_BYTES : 0);
+    const probe = table.elements.probe(this.#name, 0, this.#nameLength, isSorted ? SCORE_BYTES : 0);
     if (isSorted) {
       copyBytes(records.bytes(probe), records.valueAt(probe), this.#score, 0, SCORE_BYTES);
     }

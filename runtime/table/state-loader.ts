@@ -14,15 +14,7 @@ import { VersionsReader } from "../causality/version-codec.ts";
 import { shapeOf } from "./general-cells.ts";
 import type { Partition } from "./partition.ts";
 import { PendingIndex } from "./pending-index.ts";
-import {
-  ADDS,
-  COPY,
-  EXPIRY,
-  HEADLESS,
-  KIND_ELEMENT,
-  KIND_FLOAT,
-  KIND_TYPE,
-} from "./record.ts";
+import { ADDS, COPY, EXPIRY, HEADLESS, KIND_ELEMENT, KIND_FLOAT, KIND_TYPE } from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
 import { readPrologue } from "./state-prologue.ts";
 import { StateReader } from "./state-reader.ts";
@@ -76,7 +68,10 @@ export class StateLoader {
 
   constructor(partition: Partition) {
     const { table, origins } = partition;
-    assert(table.keyCount === 0 && origins.count === 0, "a state is loaded into an empty partition");
+    assert(
+      table.keyCount === 0 && origins.count === 0,
+      "a state is loaded into an empty partition",
+    );
     this.#partition = partition;
   }
 
@@ -121,7 +116,10 @@ export class StateLoader {
         return;
       case CHUNK_END:
         assert(this.#reader.number() === this.#heads, "a state has as many heads as its end says");
-        assert(this.#reader.number() === this.#elements, "a state has as many elements as its end says");
+        assert(
+          this.#reader.number() === this.#elements,
+          "a state has as many elements as its end says",
+        );
         this.#settle();
         this.#isDone = true;
         return;
@@ -202,8 +200,7 @@ export class StateLoader {
 
   /** A head of several versions, of a key that is not there. */
   #generalHead(start: number, end: number): Ref {
-    const { table, mutations } = this.#partition;
-    const source = this.#source;
+    const { mutations } = this.#partition;
     const versions = this.#readVersions();
     const blob = shapeOf(versions);
     const ref = this.#append(start, end, blob.kind, blob.flags, blob.value.length);
@@ -239,7 +236,7 @@ export class StateLoader {
     const { table } = this.#partition;
     this.#type = type;
     this.#block = table.ensureBlock(this.#key, type);
-    const owner = table.blockKey(this.#block);
+    const owner = table.blocks.key(this.#block);
     if (owner !== this.#key && !this.#isMixed) this.#pending.moveLast(owner);
     this.#key = owner;
   }
@@ -278,12 +275,12 @@ export class StateLoader {
     this.#reader.at = valueEnd;
     const block = this.#block;
     const flags = flagsOf(form);
-    const ref = table.newElement(block, hash, source, nameStart, nameEnd, kind, flags, length);
+    const ref = table.elements.make(block, hash, source, nameStart, nameEnd, kind, flags, length);
     records.setDot(ref, slot, counter, hlc);
     copyBytes(records.bytes(ref), records.valueAt(ref), source, valueStart, valueEnd);
     if (form !== 0) this.#extensions(ref, form);
     if (form & PLAIN_COPY) table.noteCopy(block, records.copyAt(ref));
-    table.linkElement(block, ref);
+    table.elements.link(block, ref);
   }
 
   #extensions(ref: Ref, form: number): void {
@@ -326,7 +323,9 @@ export class StateLoader {
     const type = kind & KIND_TYPE;
     const counterKind = (kind >>> 4) & 3;
     const expiry =
-      form & PLAIN_EXPIRY ? { at: this.#reader.number(), hlc: this.#reader.u64(), slot: this.#reader.number() } : null;
+      form & PLAIN_EXPIRY
+        ? { at: this.#reader.number(), hlc: this.#reader.u64(), slot: this.#reader.number() }
+        : null;
     const adds = form & PLAIN_ADDS ? [this.#addEntry((kind & KIND_FLOAT) !== 0)] : [];
     const copyAt = form & PLAIN_COPY ? this.#reader.number() : 0;
     return [{ slot, counter, hlc, type, counterKind, value, copyAt, expiry, adds, undos: [] }];

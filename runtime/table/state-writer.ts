@@ -7,17 +7,19 @@
  *
  * Invariant: a chunk is at most STATE_CHUNK_BYTES_MAX; what is larger goes on in the next one.
  */
-import {
-  copyBytes,
-  equalBytes,
-  readF64,
-  writeF64,
-  writeU32,
-  writeU64,
-  writeVarint,
-} from "../base/bytes.ts";
-import { ADDS, BLOB, COPY, EXPIRY, HEADLESS, KIND_ELEMENT, KIND_FLOAT, KIND_TYPE, type Records } from "./record.ts";
+import { copyBytes, equalBytes, writeF64, writeU32, writeU64, writeVarint } from "../base/bytes.ts";
 import { ZSET } from "../causality/cell.ts";
+import {
+  ADDS,
+  BLOB,
+  COPY,
+  EXPIRY,
+  HEADLESS,
+  KIND_ELEMENT,
+  KIND_FLOAT,
+  KIND_TYPE,
+  type Records,
+} from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
 
 // limits:

@@ -5,8 +5,9 @@
  *
  * Invariant: taking a try back twice is taking it back once.
  */
-import { type CellName, emptyCellName } from "../causality/cell-name.ts";
+
 import { FLOAT_COUNTER, LIST, PLAIN } from "../causality/cell.ts";
+import { type CellName, emptyCellName } from "../causality/cell-name.ts";
 import { MUTATE_ADD, MUTATE_SET, MUTATE_UNDO, OpWriter } from "../causality/op.ts";
 import { OpReader } from "../causality/op-reader.ts";
 import { POSITION_LEVEL_BYTES } from "../causality/position.ts";

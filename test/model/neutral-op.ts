@@ -10,8 +10,8 @@ import {
   MUTATE_REMOVE,
   MUTATE_SET,
   OP_ID,
-  type OriginDot,
   OpWriter,
+  type OriginDot,
   UNTIL_NEVER,
 } from "../../runtime/causality/op.ts";
 import { OpReader } from "../../runtime/causality/op-reader.ts";
@@ -109,7 +109,12 @@ function exportMutation(op: OpReader): NeutralMutation {
     case MUTATE_REMOVE:
       return { kind: "remove", cell, ...covers };
     case MUTATE_EXPIRE:
-      return { kind: "expire", cell, dots: op.dots.map(neutralDot), at: op.at === 0 ? null : op.at };
+      return {
+        kind: "expire",
+        cell,
+        dots: op.dots.map(neutralDot),
+        at: op.at === 0 ? null : op.at,
+      };
     default: {
       const number = typeof op.delta === "bigint" ? "int" : "float";
       const delta = exactText(op.delta);

@@ -6,17 +6,23 @@
  * partition with a new origin; a join goes through the bytes of a whole state. `lazy` replicas scan
  * and free in slices of an item or two, in the background of the scenario.
  */
-import { CommandTable } from "../../actors/command-table.ts";
+
 import type { KeyLookup } from "../../actors/command.ts";
-import { type Mark, readContext, removeInContext, setInContext } from "../../actors/vnode/contexts.ts";
+import { CommandTable } from "../../actors/command-table.ts";
+import {
+  type Mark,
+  readContext,
+  removeInContext,
+  setInContext,
+} from "../../actors/vnode/contexts.ts";
 import type { KeyAccess } from "../../actors/vnode/key-access.ts";
 import { sweepRecord } from "../../actors/vnode/sweep.ts";
 import { Vnode } from "../../actors/vnode/vnode.ts";
 import { below, seeded } from "../../runtime/base/prng.ts";
-import { formatOriginId } from "../../runtime/causality/origins.ts";
 import { HybridClock } from "../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../runtime/causality/op.ts";
 import { OpReader } from "../../runtime/causality/op-reader.ts";
+import { formatOriginId } from "../../runtime/causality/origins.ts";
 import { PARSED, RespReader } from "../../runtime/codec/resp-reader.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { applyMutation } from "../../runtime/table/apply-mutation.ts";
@@ -368,9 +374,7 @@ export class VnodeReplica implements ReplicaUnderTest {
     access.openKey(bytes, 0, bytes.length);
     return readContext(access).map(({ dot, adds }) => ({
       dot: neutralDot(dot),
-      adds: Object.fromEntries(
-        adds.map((add) => [formatOriginId(add.high, add.low), add.counter]),
-      ),
+      adds: Object.fromEntries(adds.map((add) => [formatOriginId(add.high, add.low), add.counter])),
     }));
   }
 
@@ -417,4 +421,3 @@ function modelReply(reply: Plain): ModelReply {
   }
   throw new Error("RESP2 has no such reply");
 }
-

@@ -23,9 +23,7 @@ type CanonicalCell = CanonicalState["cells"][number];
 export function canonicalState(partition: Partition): CanonicalState {
   const { origins, opIds } = partition;
   const dot = (slot: number, counter: number) => dotOf(origins.id(slot), counter);
-  const cells = allCells(partition).sort((a, b) =>
-    cellName(a.cell) < cellName(b.cell) ? -1 : 1,
-  );
+  const cells = allCells(partition).sort((a, b) => (cellName(a.cell) < cellName(b.cell) ? -1 : 1));
   const calls = [...opIds.calls.values()].map(({ high, low, sequence, tries, reply }) => ({
     id: `${formatOriginId(high, low)}:${sequence}`,
     tries: tries.map((one) => dot(one.slot, one.counter)),
@@ -61,15 +59,15 @@ function allCells(partition: Partition): CanonicalCell[] {
     if (records.flags(ref) & (EXPIRY | BLOB)) expiring++;
     add(cells, partition, { key, type: "head", element: "" }, ref);
     if (table.find(latin1(key), 0, key.length) !== ref) throw new Error("a key is found by hash");
-    for (let block = records.block(ref); block !== 0; block = table.blockNext(block)) {
-      const type = typeName(table.blockType(block));
+    for (let block = records.block(ref); block !== 0; block = table.blocks.next(block)) {
+      const type = typeName(table.blocks.type(block));
       if (type === "string") throw new Error("a string has no elements");
-      if (table.blockKey(block) !== ref) throw new Error("a block knows its key");
-      if (table.blockRoot(block) === 0) throw new Error("no collection is empty");
-      if (table.blockCopyMin(block) !== Number.POSITIVE_INFINITY) expiring++;
+      if (table.blocks.key(block) !== ref) throw new Error("a block knows its key");
+      if (table.blocks.root(block) === 0) throw new Error("no collection is empty");
+      if (table.blocks.copyMin(block) !== Number.POSITIVE_INFINITY) expiring++;
       for (const element of partition.mutations.elementsOf(block)) {
         const name = textOf(partition, element);
-        if (table.findElement(block, latin1(name), 0, name.length) !== element) {
+        if (table.elements.find(block, latin1(name), 0, name.length) !== element) {
           throw new Error("an element is found by name");
         }
         add(cells, partition, { key, type, element: name }, element);
@@ -125,7 +123,11 @@ function canonicalVersion(
     expiry:
       expiry === null
         ? null
-        : { at: expiry.at === 0 ? null : expiry.at, hlc: expiry.hlc, origin: origins.id(expiry.slot) },
+        : {
+            at: expiry.at === 0 ? null : expiry.at,
+            hlc: expiry.hlc,
+            origin: origins.id(expiry.slot),
+          },
     copy: version.copyAt === 0 ? null : version.copyAt,
   };
 }

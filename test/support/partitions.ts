@@ -131,4 +131,3 @@ export function loaded(chunks: readonly Buffer[], low = 0x77): TestPartition {
   loadState(made.partition, chunks);
   return made;
 }
-

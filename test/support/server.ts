@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly workers?: number;
   /** Default: "os". */
   readonly durability?: "always" | "interval" | "os";
+  /** The gateway's; default: every port a free one. */
+  readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
   /** More flags. */
   readonly words?: readonly string[];
@@ -47,6 +49,7 @@ interface Banner {
 }
 
 const running = new Set<ChildProcess>();
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
@@ -104,9 +107,10 @@ export class TestServer {
 
   /** Starts the process and waits until it serves. */
   async start(): Promise<void> {
-    const { workers = 1, durability = "os", env, words = [], execArgv = [] } = this.#options;
+    const { workers = 1, durability = "os", port = 0 } = this.#options;
+    const { env, words = [], execArgv = [] } = this.#options;
     this.#writeConfig();
-    const flags = ["--port", "0", "--data", this.data, "--log-format", "json"];
+    const flags = ["--port", String(port), "--data", this.data, "--log-format", "json"];
     const more = ["--workers", String(workers), "--durability", durability, ...words];
     const child = spawn(process.execPath, [...execArgv, ENTRY, "start", ...flags, ...more], {
       cwd: this.folder,

@@ -5,7 +5,7 @@ import {
   type SessionCommand,
   sessionCommand,
 } from "../../command.ts";
-import { SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
+import { NOT_AN_INTEGER, SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
 
 function functionCommand(
   facts: Pick<SessionCommand, "name" | "arity" | "flags" | "summary"> & { syntax?: string },
@@ -94,6 +94,11 @@ const NOT_FOR_TESTS =
 /** Longest DEBUG SLEEP, s: a whole thread stands still. */
 export const DEBUG_SLEEP_SECONDS_MAX = 60;
 
+/** In a turn of its own, after the one that replies. */
+function crash(): never {
+  throw new Error("DEBUG CRASH-WORKER");
+}
+
 const debug = containerCommand({
   name: "DEBUG",
   group: "server",
@@ -138,6 +143,29 @@ const debug = containerCommand({
       },
       collect(worker, request) {
         worker.setSweeping(request.text(2) === "1");
+        return null;
+      },
+      answer: (_client, _request, _parts, reply) => reply.ok(),
+    }),
+    nodeCommand({
+      name: "DEBUG|CRASH-WORKER",
+      arity: 3,
+      flags: ["admin", "noscript", "loading", "stale"],
+      group: "server",
+      since: "1.0.0",
+      summary: "Ends a worker thread as a bug would: by an error that nobody catches.",
+      complexity: "O(1)",
+      syntax: "worker",
+      check(client, request, reply) {
+        const isAllowed = client.worker.process.allowsTestCommands;
+        if (!isAllowed) reply.error(NOT_FOR_TESTS);
+        else if (!request.integer(2)) reply.error(NOT_AN_INTEGER);
+        else return true;
+        return false;
+      },
+      collect(worker, request) {
+        const isMeant = request.integer(2) && request.integerValue === worker.index;
+        if (isMeant) setImmediate(() => setImmediate(crash));
         return null;
       },
       answer: (_client, _request, _parts, reply) => reply.ok(),

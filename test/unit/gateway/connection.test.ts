@@ -1,149 +1,281 @@
-/**
- * HELLO, AUTH, PING, SELECT … over a real connection. Texts are Redis 7.2's.
- */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FakeNode, type TestClient } from "../../support/fake-worker.ts";
+import type { Connection, ReplySlot } from "../../../actors/gateway/connection.ts";
+import { echo, FakeConnection } from "../../support/fake-connection.ts";
 
-const WRONG = { error: "WRONGPASS invalid username-password pair or user is disabled." };
-
-function hello(version: number, id: number, mode: string) {
-  return [
-    ["server", "redis"],
-    ["version", "7.2.4"],
-    ["proto", version],
-    ["id", id],
-    ["mode", mode],
-    ["role", "master"],
-    ["modules", []],
-  ];
+/** Keeps the place of each reply; the test fills them. */
+function deferring(fake: FakeConnection, words: readonly string[]): ReplySlot[] {
+  const slots: ReplySlot[] = [];
+  fake.answer = (connection: Connection, request) => {
+    if (words.includes(request.text(0))) slots.push(connection.defer(request.length(0)));
+    else echo()(connection, request);
+  };
+  return slots;
 }
 
-test("HELLO answers with the server's facts, in the protocol that it asks for", () => {
-  const client = new FakeNode().connect();
-  assert.deepEqual(client.read("HELLO"), hello(2, 1, "standalone").flat());
-  assert.deepEqual(client.read("hello 3"), { map: hello(3, 1, "standalone") });
-  assert.equal(client.client.protocol, 3);
-  assert.deepEqual(client.read("HELLO 2"), hello(2, 1, "standalone").flat());
+test("a pipeline is answered in order, in one write at the end of the turn", () => {
+  const fake = new FakeConnection();
+  fake.receive("A\r\nB\r\nC\r\n");
+  assert.equal(fake.sent(), "");
+  fake.turn();
+  assert.equal(fake.sent(), "+A\r\n+B\r\n+C\r\n");
 });
 
-test("HELLO on a direct port says cluster mode", () => {
-  const client = new FakeNode().connect({ isDirect: true });
-  assert.deepEqual(client.read("HELLO 3"), { map: hello(3, 1, "cluster") });
+test("a command that comes byte by byte runs once, whatever becomes of the read buffer", () => {
+  const fake = new FakeConnection();
+  const texts: string[] = [];
+  fake.answer = (connection, request) => {
+    texts.push(request.text(1));
+    echo()(connection, request);
+  };
+  for (const byte of "*2\r\n$3\r\nGET\r\n$5\r\nhello\r\n") fake.feed(byte);
+  assert.deepEqual(fake.ran, ["GET"]);
+  assert.deepEqual(texts, ["hello"]);
 });
 
-test("HELLO refuses other protocols and options, and changes nothing then", () => {
-  const client = new FakeNode().connect();
-  const error = (text: string) => ({ error: text });
-  assert.deepEqual(client.read("HELLO 4"), error("NOPROTO unsupported protocol version"));
-  assert.deepEqual(
-    client.read("HELLO x"),
-    error("ERR Protocol version is not an integer or out of range"),
-  );
-  assert.deepEqual(client.read("HELLO 3 FOO"), error("ERR Syntax error in HELLO option 'FOO'"));
-  assert.deepEqual(
-    client.read("HELLO 3 SETNAME"),
-    error("ERR Syntax error in HELLO option 'SETNAME'"),
-  );
-  const named = client.read("HELLO", "3", "SETNAME", "a b");
-  assert.deepEqual(
-    named,
-    error("ERR Client names cannot contain spaces, newlines or special characters."),
-  );
-  assert.equal(client.client.protocol, 2);
-  assert.equal(client.client.name, "");
+test("a late reply holds back those behind it", () => {
+  const fake = new FakeConnection();
+  const slots = deferring(fake, ["LATE"]);
+  assert.equal(fake.feed("A\r\nLATE\r\nB\r\nLATE\r\nC\r\n"), "+A\r\n");
+  fake.connection.fill(slots[1] as ReplySlot, Buffer.from("+second\r\n"), 0);
+  fake.turn();
+  assert.equal(fake.sent(), "");
+  fake.connection.fill(slots[0] as ReplySlot, Buffer.from("+first\r\n"), 0);
+  fake.turn();
+  assert.equal(fake.sent(), "+first\r\n+B\r\n+second\r\n+C\r\n");
 });
 
-test("HELLO names and authenticates the connection in one step", () => {
-  const client = new FakeNode({ password: "secret" }).connect();
-  const needsAuth = client.read("HELLO 3") as { error: string };
-  assert.match(needsAuth.error, /^NOAUTH HELLO must be called with the client already/);
-  assert.deepEqual(client.read("HELLO 3 AUTH default wrong"), WRONG);
-  assert.equal(client.client.isAuthenticated, false);
-  const reply = client.read("HELLO 3 AUTH default secret SETNAME me");
-  assert.deepEqual(reply, { map: hello(3, 1, "standalone") });
-  assert.equal(client.client.name, "me");
+test("a gated reply leaves when its commit is durable, with those behind it", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection, request) => echo(Number(request.text(1)))(connection, request);
+  assert.equal(fake.feed("A 0\r\nB 3\r\nC 0\r\nD 5\r\nE 4\r\n"), "+A\r\n");
+  fake.openThrough = 3;
+  fake.connection.flush();
+  assert.equal(fake.sent(), "+B\r\n+C\r\n");
+  assert.equal(fake.connection.isGated, true);
+  fake.openThrough = 4;
+  fake.connection.flush();
+  assert.equal(fake.sent(), "");
+  fake.openThrough = 5;
+  fake.connection.flush();
+  assert.equal(fake.sent(), "+D\r\n+E\r\n");
 });
 
-test("AUTH takes the configured password of the default user only", () => {
-  const node = new FakeNode({ password: "pässword" });
-  const client = node.connect();
-  assert.deepEqual(client.read("PING"), { error: "NOAUTH Authentication required." });
-  assert.deepEqual(client.read("AUTH", "passwor"), WRONG);
-  assert.deepEqual(client.read("AUTH", "other", "pässword"), WRONG);
-  assert.deepEqual(client.read("AUTH a b c"), { error: "ERR syntax error" });
-  assert.equal(node.workers[0]?.stats.deniedAuths, 2);
-  assert.equal(client.read("AUTH", "default", "pässword"), "OK");
-  assert.equal(client.read("PING"), "PONG");
+test("a gated late reply waits for its commit in its place", () => {
+  const fake = new FakeConnection();
+  const slots = deferring(fake, ["LATE"]);
+  fake.feed("LATE\r\nB\r\n");
+  fake.connection.fill(slots[0] as ReplySlot, Buffer.from("+late\r\n"), 9);
+  fake.turn();
+  assert.equal(fake.sent(), "");
+  fake.openThrough = 9;
+  fake.connection.flush();
+  assert.equal(fake.sent(), "+late\r\n+B\r\n");
 });
 
-test("AUTH without a configured password says so, and takes any password of the user", () => {
-  const client = new FakeNode().connect();
-  assert.deepEqual(client.read("AUTH x"), {
-    error:
-      "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
-  });
-  assert.equal(client.read("AUTH default x"), "OK");
-  assert.deepEqual(client.read("AUTH other x"), WRONG);
+test("a reply that is not wanted leaves no gate behind", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection, request) => {
+    if (request.text(0) !== "MUTE") return echo()(connection, request);
+    const reply = connection.reply();
+    reply.ok();
+    connection.rewindReply(reply);
+    connection.endReply(reply, 7);
+  };
+  assert.equal(fake.feed("A\r\nMUTE\r\nB\r\n"), "+A\r\n+B\r\n");
+  assert.equal(fake.connection.isGated, false);
 });
 
-test("PING and ECHO give back bytes as they came", () => {
-  const client = new FakeNode().connect();
-  const bytes = Buffer.from([0, 13, 10, 255]);
-  assert.equal(client.read("PING"), "PONG");
-  assert.equal(client.read("PING", bytes), bytes.toString("latin1"));
-  assert.equal(client.read("ECHO", bytes), bytes.toString("latin1"));
-  assert.deepEqual(client.read("PING a b"), {
-    error: "ERR wrong number of arguments for 'ping' command",
-  });
+test("a late reply that is not wanted holds its place and says nothing", () => {
+  const fake = new FakeConnection();
+  let slot: ReplySlot | undefined;
+  fake.answer = (connection, request) => {
+    if (request.text(0) === "LATE") slot = connection.defer(4, true);
+    else echo()(connection, request);
+  };
+  fake.feed("LATE\r\nB\r\n");
+  fake.connection.fill(slot as ReplySlot, Buffer.from("+late\r\n"), 0);
+  fake.turn();
+  assert.equal(fake.sent(), "+B\r\n");
 });
 
-test("SELECT picks one of the keyspaces", () => {
-  const client = new FakeNode().connect();
-  assert.equal(client.read("SELECT 1"), "OK");
-  assert.equal(client.client.keyspace, 1);
-  assert.deepEqual(client.read("SELECT 2"), { error: "ERR DB index is out of range" });
-  assert.deepEqual(client.read("SELECT -1"), { error: "ERR DB index is out of range" });
-  const noInteger = { error: "ERR value is not an integer or out of range" };
-  assert.deepEqual(client.read("SELECT 01"), noInteger);
-  assert.deepEqual(client.read("SELECT 99999999999"), noInteger);
-  assert.equal(client.client.keyspace, 1);
+test("a client that does not read is not read from, until it has read", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection) => {
+    const reply = connection.reply();
+    reply.bulkText("x".repeat(1000));
+    connection.endReply(reply, 0);
+  };
+  fake.transport.takes = false;
+  fake.feed("A\r\n".repeat(100));
+  assert.equal(fake.transport.isPaused, true);
+  const { length } = fake.ran;
+  assert.ok(length < 10, `${length} commands ran`);
+  fake.feed("B\r\n");
+  assert.equal(fake.ran.length, length);
+  fake.drain();
+  assert.deepEqual(fake.ran, [...Array.from({ length: 100 }, () => "A"), "B"]);
+  assert.equal(fake.transport.isPaused, false);
+  assert.equal(fake.transport.end, "open");
 });
 
-test("SELECT on a direct port allows only keyspace 0, as in Redis Cluster", () => {
-  const client = new FakeNode().connect({ isDirect: true });
-  assert.equal(client.read("SELECT 0"), "OK");
-  assert.deepEqual(client.read("SELECT 1"), { error: "ERR SELECT is not allowed in cluster mode" });
+test("requests under way count as output: one client cannot have any number", () => {
+  const fake = new FakeConnection();
+  const slots = deferring(fake, ["LATE"]);
+  fake.feed("LATE\r\n".repeat(100));
+  assert.ok(slots.length < 10, `${slots.length} under way`);
+  for (let i = 0; i < slots.length; i++) {
+    fake.connection.fill(slots[i] as ReplySlot, Buffer.from("+OK\r\n"), 0);
+    fake.turn();
+  }
+  assert.equal(slots.length, 100);
+  assert.equal(fake.sent(), "+OK\r\n".repeat(100));
 });
 
-test("QUIT is answered, then the connection ends", () => {
-  const client = new FakeNode().connect();
-  assert.equal(client.read("QUIT now"), "OK");
-  assert.equal(client.isClosed, true);
+test("a client that never reads is disconnected after a while", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection) => {
+    const reply = connection.reply();
+    reply.bulkText("x".repeat(5000));
+    connection.endReply(reply, 0);
+  };
+  fake.transport.takes = false;
+  fake.feed("A\r\nB\r\n");
+  for (const nowMs of [10_000, 10_100, 11_000]) fake.connection.watchOutput(nowMs);
+  assert.equal(fake.transport.end, "open");
+  fake.connection.watchOutput(11_200);
+  assert.equal(fake.transport.end, "destroyed");
+  assert.equal(fake.closedCount, 1);
 });
 
-test("RESET makes the connection as new, in RESP2 and unauthenticated", () => {
-  const client = new FakeNode({ password: "secret" }).connect();
-  client.read("HELLO 3 AUTH default secret SETNAME me");
-  client.read("SELECT 1");
-  client.read("READONLY");
-  client.read("MULTI");
-  assert.equal(client.read("RESET"), "RESET");
-  const { keyspace, name, queue, isReadonly, protocol, isAuthenticated } = client.client;
-  assert.deepEqual(
-    { keyspace, name, queue, isReadonly, protocol, isAuthenticated },
-    { keyspace: 0, name: "", queue: null, isReadonly: false, protocol: 2, isAuthenticated: false },
-  );
+test("a slow reader that moves on is left alone below the soft limit", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection) => {
+    const reply = connection.reply();
+    reply.bulkText("x".repeat(5000));
+    connection.endReply(reply, 0);
+  };
+  fake.transport.takes = false;
+  fake.feed("A\r\n");
+  for (let nowMs = 0; nowMs < 20_000; nowMs += 900) {
+    fake.transport.unsentBytes -= 100;
+    fake.connection.watchOutput(nowMs);
+  }
+  assert.equal(fake.transport.end, "open");
 });
 
-test("requests are bounded narrowly until AUTH, and again after RESET", () => {
-  const many = Array.from({ length: 20 }, () => "x");
-  const tooMany = (client: TestClient) => client.read("MGET", ...many);
-  const refused = { error: "ERR Protocol error: unauthenticated multibulk length" };
-  assert.deepEqual(tooMany(new FakeNode({ password: "secret" }).connect()), refused);
-  const client = new FakeNode({ password: "secret" }).connect();
-  client.read("AUTH secret");
-  assert.equal((tooMany(client) as unknown[]).length, 20);
-  client.read("RESET");
-  assert.deepEqual(tooMany(client), refused);
+test("one reply may be larger than the hard limit, but not what waits with it", () => {
+  const fake = new FakeConnection({ outputHardBytes: 10_000 });
+  const slots = deferring(fake, ["LATE"]);
+  fake.feed("LATE\r\nLATE\r\n");
+  fake.transport.takes = false;
+  fake.connection.fill(slots[0] as ReplySlot, Buffer.from(`+${"x".repeat(20_000)}\r\n`), 0);
+  fake.turn();
+  assert.equal(fake.transport.end, "open");
+  fake.connection.fill(slots[1] as ReplySlot, Buffer.from(`+${"y".repeat(20_000)}\r\n`), 0);
+  assert.equal(fake.transport.end, "destroyed");
+});
+
+test("before authentication next to nothing waits", () => {
+  const fake = new FakeConnection({}, false);
+  fake.transport.takes = false;
+  fake.feed(`${"A".repeat(200)}\r\n`.repeat(50));
+  assert.ok(fake.ran.length <= 6, `${fake.ran.length} commands ran`);
+  assert.equal(fake.transport.isPaused, true);
+});
+
+test("after a half-close everything that was asked is answered, then the connection ends", () => {
+  const fake = new FakeConnection();
+  const slots = deferring(fake, ["LATE"]);
+  fake.receive("A\r\nLATE\r\nB\r\n");
+  fake.connection.ended();
+  fake.turn();
+  assert.equal(fake.sent(), "+A\r\n");
+  assert.equal(fake.transport.end, "open");
+  fake.connection.fill(slots[0] as ReplySlot, Buffer.from("+late\r\n"), 0);
+  fake.turn();
+  assert.equal(fake.sent(), "+late\r\n+B\r\n");
+  assert.equal(fake.transport.end, "closed");
+  assert.equal(fake.closedCount, 1);
+});
+
+test("a half-close does not cut off commands that wait", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection, request) => {
+    if (request.text(0) === "BLOCK") connection.block();
+    echo()(connection, request);
+  };
+  fake.feed("BLOCK\r\nB\r\nC\r\n");
+  fake.connection.ended();
+  fake.turn();
+  assert.equal(fake.transport.end, "open");
+  fake.connection.unblock();
+  fake.turn();
+  assert.deepEqual(fake.ran, ["BLOCK", "B", "C"]);
+  assert.equal(fake.sent(), "+B\r\n+C\r\n");
+  assert.equal(fake.transport.end, "closed");
+});
+
+test("a half-close does not cut off a pipeline whose replies are not read yet", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection) => {
+    const reply = connection.reply();
+    reply.bulkText("x".repeat(1000));
+    connection.endReply(reply, 0);
+  };
+  fake.transport.takes = false;
+  fake.feed("A\r\n".repeat(50));
+  fake.connection.ended();
+  fake.drain();
+  assert.equal(fake.ran.length, 50);
+  assert.equal(fake.transport.end, "closed");
+});
+
+test("a blocked connection stops reading before it holds too much", () => {
+  const fake = new FakeConnection();
+  fake.answer = (connection) => connection.block();
+  fake.feed("BLOCK\r\n");
+  for (let i = 0; i < 300; i++) fake.feed(`${"x".repeat(1021)} y\r\n`);
+  assert.equal(fake.transport.isPaused, true);
+  fake.answer = echo();
+  fake.connection.unblock();
+  fake.turn();
+  assert.equal(fake.ran.length, 301);
+  assert.equal(fake.transport.isPaused, false);
+});
+
+test("a protocol error is answered behind the replies before it, then the connection ends", () => {
+  const fake = new FakeConnection();
+  const sent = fake.feed("A\r\n*1\r\nfoo\r\nB\r\n");
+  assert.equal(sent, "+A\r\n-ERR Protocol error: expected '$', got 'f'\r\n");
+  assert.equal(fake.transport.end, "closed");
+  assert.deepEqual(fake.ran, ["A"]);
+});
+
+test("an HTTP request ends the connection without a word, and nothing behind it runs", () => {
+  const fake = new FakeConnection();
+  assert.equal(fake.feed("POST / HTTP/1.1\r\nHost: x\r\n\r\nSET a 1\r\n"), "");
+  assert.equal(fake.transport.end, "destroyed");
+  assert.deepEqual(fake.ran, []);
+});
+
+test("a request larger than the query limit ends the connection", () => {
+  const fake = new FakeConnection({ queryBytesMax: 1000, argumentBytesMax: 10_000 });
+  fake.feed("*1\r\n$5000\r\n");
+  fake.feed("x".repeat(500));
+  assert.equal(fake.transport.end, "open");
+  fake.feed("x".repeat(600));
+  assert.equal(fake.transport.end, "destroyed");
+});
+
+test("nothing is sent or run after the end", () => {
+  const fake = new FakeConnection();
+  const slots = deferring(fake, ["LATE"]);
+  fake.feed("LATE\r\n");
+  fake.connection.destroy();
+  fake.connection.fill(slots[0] as ReplySlot, Buffer.from("+late\r\n"), 0);
+  fake.feed("A\r\n");
+  assert.equal(fake.sent(), "");
+  assert.deepEqual(fake.ran, ["LATE"]);
+  assert.equal(fake.closedCount, 1);
 });

@@ -209,4 +209,3 @@ function change(partition: Partition, random: ReturnType<typeof seeded>): void {
   else if (dice < 11) setElements(partition, "list", LIST, [[`p${below(random, 99)}`, "v"]]);
   else setStrings(partition, [["hash", "a string over it"]]);
 }
-

@@ -1,0 +1,289 @@
+/**
+ * One transaction over several workers from its first lock to its reply: the steps of a client's
+ * job, done by the owners of their partitions in two phases.
+ *
+ * Invariant: the client is answered once: with what was done, with why nothing was done, or, if a
+ * worker died in between, with UNKNOWN, while the rest is done all the same.
+ */
+import type { Part, PrepareAnswer } from "../protocols/transactions.ts";
+import type { KeyContent } from "../vnode/commands/key-content.ts";
+import { EXEC_ABORTED, FAILED_INSIDE } from "../worker/participant.ts";
+import type { Connection, ReplySlot } from "./connection.ts";
+import { byWorker, gathers, segmentsOf, stepReplies } from "./cross-plan.ts";
+import { type Claim, type CrossWorker, INTENT_BYTES_MAX } from "./cross-worker.ts";
+import type { DispatchHost } from "./dispatcher.ts";
+import { runOther } from "./other-steps.ts";
+import { arrayOf, encodeError, nilArray } from "./replies.ts";
+import type { Change } from "./scratch.ts";
+import { forEachPartition, hasKeys, type Job, type Step } from "./steps.ts";
+
+const LOST =
+  "TRYAGAIN a worker thread of this transaction restarts: nothing was changed; try again";
+const UNKNOWN =
+  "UNKNOWN a worker thread restarted while this was done: all of it will be done, but the replies are lost; read the keys before trying again";
+const BUSY =
+  "BUSY too many transactions over several worker threads are under way; try again later";
+const TOO_LARGE =
+  "ERR these keys are too large to be changed together over several worker threads: use a {hash tag}";
+
+interface WantedKey {
+  readonly keyspace: number;
+  readonly key: Buffer;
+}
+
+export class CrossTransaction {
+  readonly #host: DispatchHost;
+  readonly #cross: CrossWorker;
+  readonly #job: Job;
+  readonly #connection: Connection;
+  readonly #slot: ReplySlot;
+  readonly #isWrite: boolean;
+  #isAnswered = false;
+  #gate = 0;
+
+  constructor(host: DispatchHost, cross: CrossWorker, job: Job) {
+    this.#host = host;
+    this.#cross = cross;
+    this.#job = job;
+    this.#connection = job.client.connection as Connection;
+    this.#slot = this.#connection.defer(0, job.client.mutesReply());
+    this.#isWrite = job.steps.some((step) => hasKeys(step) && step.entry.isWrite);
+    this.#connection.block();
+  }
+
+  /** `vnodes`: what it touches, by worker. */
+  async run(vnodes: ReadonlyMap<number, readonly number[]>): Promise<void> {
+    const cross = this.#cross;
+    const refusal = this.#refusal();
+    if (refusal !== null) {
+      this.#refuse(refusal);
+      return;
+    }
+    const id = cross.newId();
+    const claim = cross.claim(this.#isWrite ? id : `r${id}`);
+    try {
+      const keys = this.#job.steps.some((step) => gathers(this.#host, step)) ? this.#keys() : [];
+      const contents = await this.#prepare(claim, vnodes, keys);
+      if (contents === null) return;
+      if (keys.length > 0) await this.#runBeside(claim, keys, contents);
+      else await this.#runInPlace(claim);
+    } finally {
+      cross.release(claim);
+    }
+  }
+
+  #refusal(): string | null {
+    if (!this.#isWrite) return null;
+    if (this.#cross.isFull) return BUSY;
+    const refusal = this.#host.refusesWrite(true);
+    // This worker's memory is not what the owners' writes need; its log is.
+    return refusal?.startsWith("MISCONF") === true ? refusal : null;
+  }
+
+  // ---- answers ------------------------------------------------------------------------------------
+
+  #answer(bytes: Buffer): void {
+    if (this.#isAnswered) return;
+    this.#isAnswered = true;
+    this.#connection.fill(this.#slot, bytes, this.#gate);
+    this.#connection.unblock();
+  }
+
+  /** Nothing was changed. */
+  #refuse(text: string): void {
+    this.#host.stats.noteError(text);
+    const isPlain = !this.#job.isMulti || /^(TRYAGAIN|BUSY) /.test(text);
+    this.#answer(encodeError(isPlain ? text : `${EXEC_ABORTED} (${text})`));
+  }
+
+  #answerReplies(replies: readonly (Buffer | null)[]): void {
+    if (replies.some((reply) => reply === null)) this.#answer(encodeError(UNKNOWN));
+    else if (this.#job.isMulti) this.#answer(arrayOf(replies as readonly Buffer[]));
+    else this.#answer(replies[0] as Buffer);
+  }
+
+  readonly #onUnknown = (): void => this.#answer(encodeError(UNKNOWN));
+
+  // ---- the first phase ----------------------------------------------------------------------------
+
+  /** Every key that the steps name, once. */
+  #keys(): WantedKey[] {
+    const keys = new Map<string, WantedKey>();
+    for (const step of this.#job.steps) {
+      if (!hasKeys(step)) continue;
+      forEachPartition(this.#host, step, (_partition, _slot, index) => {
+        const key = step.request.bytesAt(index);
+        keys.set(`${step.keyspace}:${key.toString("latin1")}`, { keyspace: step.keyspace, key });
+      });
+    }
+    return [...keys.values()];
+  }
+
+  /** Locks worker after worker; the wanted keys' contents, or null after the answer why not. */
+  async #prepare(
+    claim: Claim,
+    vnodes: ReadonlyMap<number, readonly number[]>,
+    keys: readonly WantedKey[],
+  ): Promise<(KeyContent | null)[] | null> {
+    const contents: (KeyContent | null)[] = keys.map(() => null);
+    const workers = [...vnodes.keys()].sort((a, b) => a - b);
+    for (const worker of workers) {
+      const places = [...keys.keys()].filter((i) => this.#ownerOf(keys[i] as WantedKey) === worker);
+      const asked = await this.#cross.prepare(claim, worker, {
+        vnodes: vnodes.get(worker) ?? [],
+        watched: this.#job.watched.filter((key) => this.#ownerOf(key) === worker),
+        keys: places.map((i) => keys[i] as WantedKey),
+        isWrite: this.#isWrite,
+        deniesOom: this.#job.steps.some((step) => hasKeys(step) && step.entry.deniesOom),
+      });
+      if (asked.kind === "failed" || claim.isLost) {
+        this.#refuse(LOST);
+        return null;
+      }
+      const { value } = asked;
+      if (value.kind !== "ready") {
+        this.#refuseAnswer(value);
+        return null;
+      }
+      this.#gate = Math.max(this.#gate, asked.gate);
+      places.forEach((place, i) => {
+        contents[place] = value.contents[i] ?? null;
+      });
+    }
+    return contents;
+  }
+
+  #refuseAnswer(answer: Exclude<PrepareAnswer, { kind: "ready" }>): void {
+    if (answer.kind === "refused") this.#refuse(answer.text);
+    else this.#answer(nilArray(this.#job.client.protocol));
+  }
+
+  #ownerOf({ keyspace, key }: WantedKey): number {
+    const partition = this.#host.executor.partitionOf(keyspace, key, 0, key.length);
+    return this.#host.ownerOf(keyspace, partition);
+  }
+
+  // ---- the second phase ---------------------------------------------------------------------------
+
+  /** Every command runs where its partition is. */
+  async #runInPlace(claim: Claim): Promise<void> {
+    const { client, steps } = this.#job;
+    const segments = segmentsOf(this.#host, steps);
+    const parts = segments.flatMap((segment) => segment.parts);
+    const nowMs = await this.#log(claim, parts);
+    if (nowMs === null) return;
+    const replies: (Buffer | null)[] = steps.map(() => null);
+    for (const segment of segments) {
+      const isLast = segment === segments.at(-1);
+      const found = await this.#commit(claim, segment.parts, nowMs, isLast);
+      for (const { index, reply } of stepReplies(segment, found)) replies[index] = reply;
+      for (const index of segment.others) {
+        replies[index] = await runOther(this.#host, client, steps[index] as Step);
+      }
+    }
+    if (this.#isWrite) this.#cross.done(claim.id);
+    this.#answerReplies(replies);
+  }
+
+  /** The commands run beside the data, and the owners take over what has changed. */
+  async #runBeside(
+    claim: Claim,
+    keys: readonly WantedKey[],
+    contents: readonly (KeyContent | null)[],
+  ): Promise<void> {
+    const host = this.#host;
+    const { client, steps } = this.#job;
+    const withKeys = steps.filter(hasKeys);
+    const options = { protocol: client.protocol, nowMs: host.nowMs };
+    let ran: ReturnType<ReturnType<DispatchHost["newScratch"]>["run"]>;
+    try {
+      ran = host.newScratch().run(withKeys, keys, contents, options);
+    } catch (error) {
+      host.report({ level: "error", event: "transaction failed", error: String(error) });
+      this.#refuse(FAILED_INSIDE);
+      return;
+    }
+    if (ran.changes.length > 0) {
+      const parts = partsOf(ran.changes);
+      const nowMs = await this.#log(claim, parts);
+      if (nowMs === null) return;
+      await this.#commit(claim, parts, nowMs, true);
+      this.#cross.done(claim.id);
+    }
+    const replies: Buffer[] = [];
+    for (const step of steps) {
+      if (hasKeys(step)) replies.push(ran.replies.shift() as Buffer);
+      else replies.push(await runOther(host, client, step));
+    }
+    this.#answerReplies(replies);
+  }
+
+  /** Logs the intent of a transaction that changes something; null after a refusal. */
+  async #log(claim: Claim, parts: readonly Part[]): Promise<number | null> {
+    if (!this.#isWrite) return this.#host.nowMs;
+    if (bytesOf(parts) > INTENT_BYTES_MAX) {
+      this.#refuse(TOO_LARGE);
+      return null;
+    }
+    if (claim.isLost) {
+      this.#refuse(LOST);
+      return null;
+    }
+    return (await this.#cross.log(claim, parts)).nowMs;
+  }
+
+  /** Has every owner run its parts; what they replied. */
+  async #commit(
+    claim: Claim,
+    parts: readonly Part[],
+    nowMs: number,
+    isLast: boolean,
+  ): Promise<Map<Part, readonly Buffer[]>> {
+    const found = new Map<Part, readonly Buffer[]>();
+    const { protocol } = this.#job.client;
+    const asks = [...byWorker(this.#host, parts)].map(async ([worker, own]) => {
+      const message = { id: claim.id, nowMs, protocol, parts: own };
+      const { replies, gate } = await this.#cross.commit(worker, message, this.#onUnknown);
+      this.#gate = Math.max(this.#gate, gate);
+      let at = 0;
+      for (const part of own) {
+        const end = at + part.entries.length;
+        found.set(part, replies.slice(at, end));
+        at = end;
+      }
+      if (isLast) this.#cross.releaseOn(claim, worker);
+    });
+    await Promise.all(asks);
+    return found;
+  }
+}
+
+/** Changed keys as parts, one a partition. */
+function partsOf(changes: readonly Change[]): Part[] {
+  const parts = new Map<string, Part & { entries: Part["entries"][number][] }>();
+  for (const { keyspace, partition, key, content } of changes) {
+    const name = `${keyspace}:${partition}`;
+    const part = parts.get(name) ?? { number: parts.size, keyspace, partition, entries: [] };
+    part.entries.push({ kind: "content", key, content });
+    parts.set(name, part);
+  }
+  return [...parts.values()];
+}
+
+/** About how large parts are. */
+function bytesOf(parts: readonly Part[]): number {
+  const sum = (buffers: readonly Buffer[]) => {
+    return buffers.reduce((bytes, buffer) => bytes + buffer.length + 4, 0);
+  };
+  let bytes = 0;
+  for (const { entries } of parts) {
+    for (const entry of entries) {
+      if (entry.kind === "command") bytes += sum(entry.args);
+      else if (entry.content !== null) {
+        const { value, names, values } = entry.content;
+        bytes += entry.key.length + value.length + sum(names) + sum(values);
+      }
+    }
+  }
+  return bytes;
+}

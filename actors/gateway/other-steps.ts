@@ -1,0 +1,167 @@
+/**
+ * Commands that no key sends anywhere: on the client's session, on one partition, on every worker.
+ *
+ * Invariant: each calls back exactly once, with a whole reply.
+ */
+import { Request } from "../../runtime/codec/request.ts";
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { NodeCommand } from "../command.ts";
+import type { Client } from "./client.ts";
+import { REPLY_BYTES_MAX } from "./connection.ts";
+import type { DispatchHost } from "./dispatcher.ts";
+import { MESSAGE_COLLECT, MESSAGE_RUN, runBytes, writeRun } from "./messages.ts";
+import { encodeError } from "./replies.ts";
+import type { Step } from "./steps.ts";
+
+/** A reply, and the commit that it waits for. */
+export type OnReplied = (bytes: Buffer, gate: number) => void;
+
+/** A request that outlives the buffer it was parsed in. */
+export function copyOf(request: Request): Request {
+  const copy = new Request();
+  let first = request.starts[0] as number;
+  let last = first;
+  for (let i = 0; i < request.count; i++) {
+    first = Math.min(first, request.starts[i] as number);
+    last = Math.max(last, request.ends[i] as number);
+  }
+  copy.reset(Buffer.from(request.bytes.subarray(first, last)));
+  for (let i = 0; i < request.count; i++) {
+    copy.push((request.starts[i] as number) - first, (request.ends[i] as number) - first);
+  }
+  return copy;
+}
+
+/** Whether a command about every worker is about this one alone. */
+export function isForOneWorker(host: DispatchHost, client: Client, command: NodeCommand): boolean {
+  return host.config.workers === 1 || (client.isDirect && command.isPerWorker === true);
+}
+
+/** This worker's part of a node command. */
+export function collectHere(
+  host: DispatchHost,
+  client: Client,
+  command: NodeCommand,
+  request: Request,
+): unknown {
+  host.executor.nowMs = host.nowMs;
+  host.executor.gate = 0;
+  return command.collect(host, request, client.keyspace, client.id);
+}
+
+/** Collects the parts of all workers and replies from them. The request must be a copy. */
+export function collectEverywhere(
+  host: DispatchHost,
+  client: Client,
+  command: NodeCommand,
+  request: Request,
+  done: OnReplied,
+): void {
+  const { workers } = host.config;
+  const parts: unknown[] = new Array(workers);
+  parts[host.index] = collectHere(host, client, command, request);
+  const { gate } = host.executor;
+  let failure: string | null = null;
+  let waiting = workers - 1;
+  const collected = () => {
+    if (--waiting > 0) return;
+    if (failure !== null) {
+      done(encodeError(failure), 0);
+      return;
+    }
+    const writer = replyWriter(client);
+    command.answer(client, request, parts, writer);
+    done(writer.take(), gate);
+  };
+  const header = { keyspace: client.keyspace, protocol: client.protocol, partition: 0 };
+  for (let worker = 0; worker < workers; worker++) {
+    if (worker === host.index) continue;
+    host.exchange.ask(
+      worker,
+      MESSAGE_COLLECT,
+      runBytes(request, null),
+      (target, start) => writeRun(target, start, header, request, null),
+      host.nowMs,
+      (buffer, start, end) => {
+        parts[worker] = host.unpack(buffer.subarray(start, end));
+        collected();
+      },
+      (text) => {
+        failure = text;
+        collected();
+      },
+    );
+  }
+}
+
+/** Sends a request to the worker that runs it. */
+export function forward(
+  host: DispatchHost,
+  client: Client,
+  request: Request,
+  { worker, partition }: { worker: number; partition: number },
+  done: OnReplied,
+): void {
+  const header = { keyspace: client.keyspace, protocol: client.protocol, partition };
+  host.exchange.ask(
+    worker,
+    MESSAGE_RUN,
+    runBytes(request, null),
+    (target, start) => writeRun(target, start, header, request, null),
+    host.nowMs,
+    (buffer, start, end) => done(Buffer.from(buffer.subarray(start, end)), 0),
+    (text) => done(encodeError(text), 0),
+  );
+}
+
+/** Runs a step of a transaction that reaches no other worker. */
+export function runOtherHere(
+  host: DispatchHost,
+  client: Client,
+  { entry, request, keyspace }: Step,
+  reply: RespWriter,
+): void {
+  const { command } = entry;
+  if (command.scope === "session") command.execute(client, request, reply);
+  else if (command.scope === "partition") {
+    const partition = command.route(host, request, reply, keyspace, client.isDirect);
+    if (partition >= 0) command.execute(host, keyspace, partition, request, reply);
+  } else if (command.scope === "node") {
+    if (command.check !== undefined && !command.check(client, request, reply)) return;
+    const part = command.collect(host, request, keyspace, client.id);
+    command.answer(client, request, [part], reply);
+  }
+}
+
+/** Runs a step of a transaction that may reach other workers. */
+export function runOther(host: DispatchHost, client: Client, step: Step): Promise<Buffer> {
+  const { entry, request, keyspace } = step;
+  const { command } = entry;
+  entry.stats.calls++;
+  host.stats.commands++;
+  const writer = replyWriter(client);
+  return new Promise((resolve) => {
+    if (command.scope === "node" && !isForOneWorker(host, client, command)) {
+      if (command.check !== undefined && !command.check(client, request, writer)) {
+        resolve(writer.take());
+      } else collectEverywhere(host, client, command, request, resolve);
+      return;
+    }
+    if (command.scope === "partition") {
+      const partition = command.route(host, request, writer, keyspace, client.isDirect);
+      const worker = partition < 0 ? host.index : host.ownerOf(keyspace, partition);
+      if (worker !== host.index) {
+        forward(host, client, request, { worker, partition }, resolve);
+        return;
+      }
+      if (partition >= 0) command.execute(host, keyspace, partition, request, writer);
+    } else runOtherHere(host, client, step, writer);
+    resolve(writer.take());
+  });
+}
+
+function replyWriter(client: Client): RespWriter {
+  const writer = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
+  writer.protocol = client.protocol;
+  return writer;
+}

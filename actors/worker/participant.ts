@@ -1,0 +1,331 @@
+/**
+ * What the owner of partitions does for transactions over several workers: locks, checks, shows,
+ * runs its parts, unlocks. Messages: protocols/transactions.ts.
+ *
+ * Invariant: a part runs at most once, however often it is asked for: its op id goes into the log
+ * with what it did, if only nothing.
+ */
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import type { CommandEntry } from "../command-table.ts";
+import type { DispatchHost } from "../gateway/dispatcher.ts";
+import {
+  MESSAGE_COMMIT,
+  MESSAGE_EXEC,
+  MESSAGE_MARKS,
+  MESSAGE_PREPARE,
+  MESSAGE_RELEASE,
+  MESSAGE_SYNC,
+} from "../gateway/messages.ts";
+import { markOfKey, requestOf, runStep, type Step } from "../gateway/steps.ts";
+import type {
+  CommitAnswer,
+  CommitMessage,
+  ExecAnswer,
+  ExecMessage,
+  MarksMessage,
+  Part,
+  PrepareAnswer,
+  PrepareMessage,
+  ReleaseMessage,
+  SyncMessage,
+  WatchMessage,
+} from "../protocols/transactions.ts";
+import { putContent, takeContent } from "../vnode/commands/key-content.ts";
+import { ABSENT } from "../vnode/key-access.ts";
+import { vnodeId } from "../vnode/vnode.ts";
+
+/** How often a part that throws is tried. */
+const TRIES_MAX = 3;
+
+export const EXEC_ABORTED = "EXECABORT Transaction discarded because of previous errors.";
+export const FAILED_INSIDE =
+  "ERR internal error: the command was not executed and its partition restarts; please report the log's lines about it";
+
+/** Ends a request: its answer leaves when the gate is open. */
+export type OnAnswer = (answer: unknown, gate: number) => void;
+
+export class Participant {
+  readonly #host: DispatchHost;
+  readonly #replyBytesMax: number;
+
+  constructor(host: DispatchHost, replyBytesMax: number) {
+    this.#host = host;
+    this.#replyBytesMax = replyBytesMax;
+  }
+
+  /** Serves one message; RELEASE is not answered. */
+  serve(kind: number, message: unknown, done: OnAnswer): void {
+    switch (kind) {
+      case MESSAGE_EXEC:
+        this.#execute(message as ExecMessage, done);
+        return;
+      case MESSAGE_MARKS:
+        this.#mark(message as MarksMessage, done);
+        return;
+      case MESSAGE_PREPARE:
+        this.#prepare(message as PrepareMessage, done);
+        return;
+      case MESSAGE_COMMIT:
+        this.#commit(message as CommitMessage, TRIES_MAX, done);
+        return;
+      case MESSAGE_RELEASE:
+        this.#release(message as ReleaseMessage);
+        return;
+      case MESSAGE_SYNC:
+        this.#sync(message as SyncMessage, done);
+        return;
+    }
+  }
+
+  // ---- a whole transaction ------------------------------------------------------------------------
+
+  #execute(message: ExecMessage, done: OnAnswer): void {
+    const host = this.#host;
+    const steps: Step[] = message.steps.map(({ keyspace, args }) => {
+      const request = requestOf(args);
+      return { keyspace, request, entry: host.table.find(request) as CommandEntry };
+    });
+    const vnodes = [...message.vnodes];
+    this.#whenReady(vnodes, (refusal) => {
+      if (refusal === null) this.#executeNow(message, steps, done);
+      else done({ kind: "refused", text: refusal } satisfies ExecAnswer, 0);
+    });
+  }
+
+  #executeNow(message: ExecMessage, steps: readonly Step[], done: OnAnswer): void {
+    const host = this.#host;
+    if (!this.#isUnchanged(message.watched)) {
+      done({ kind: "changed" } satisfies ExecAnswer, 0);
+      return;
+    }
+    for (const { entry } of steps) {
+      const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
+      if (refusal === null) continue;
+      done({ kind: "refused", text: refusal } satisfies ExecAnswer, 0);
+      return;
+    }
+    const { executor } = host;
+    const mark = host.mark();
+    const replies: Buffer[] = [];
+    try {
+      executor.nowMs = host.nowMs;
+      executor.beginTransaction();
+      for (const step of steps) replies.push(this.#run(step, message.protocol));
+      executor.endTransaction();
+    } catch (error) {
+      host.rollBack(mark, error);
+      done({ kind: "refused", text: FAILED_INSIDE } satisfies ExecAnswer, 0);
+      return;
+    }
+    done({ kind: "done", replies } satisfies ExecAnswer, executor.gate);
+  }
+
+  #run(step: Step, protocol: 2 | 3): Buffer {
+    const writer = new RespWriter({ bytesMax: this.#replyBytesMax, bytesStart: 64 });
+    writer.protocol = protocol;
+    step.entry.stats.calls++;
+    this.#host.stats.commands++;
+    runStep(this.#host, step, writer);
+    return writer.take();
+  }
+
+  // ---- WATCH --------------------------------------------------------------------------------------
+
+  #mark({ keyspace, keys }: MarksMessage, done: OnAnswer): void {
+    const host = this.#host;
+    const { executor } = host;
+    const vnodes = keys.map((key) => {
+      return vnodeId(keyspace, executor.partitionOf(keyspace, key, 0, key.length));
+    });
+    this.#whenReady(vnodes, (refusal) => {
+      if (refusal !== null) done(refusal, 0);
+      else
+        done(
+          keys.map((key) => markOfKey(host, keyspace, key)),
+          0,
+        );
+    });
+  }
+
+  #isUnchanged(watched: readonly WatchMessage[]): boolean {
+    return watched.every(
+      ({ keyspace, key, mark }) => markOfKey(this.#host, keyspace, key) === mark,
+    );
+  }
+
+  // ---- parts of a transaction -----------------------------------------------------------------------
+
+  #prepare(message: PrepareMessage, done: OnAnswer): void {
+    const { locks, nowMs } = this.#host;
+    const { id, coordinator } = message;
+    locks.lock(message.vnodes, { holder: id, coordinator }, nowMs, (refusal) => {
+      if (refusal !== null) done({ kind: "refused", text: refusal } satisfies PrepareAnswer, 0);
+      else this.#whenServing(message.vnodes, (error) => this.#check(message, error, done));
+    });
+  }
+
+  /** Everything is locked and serves: says whether the transaction may go on. */
+  #check(message: PrepareMessage, error: string | null, done: OnAnswer): void {
+    const host = this.#host;
+    const refusal = error ?? (message.isWrite ? host.refusesWrite(message.deniesOom) : null);
+    const refuse = (answer: PrepareAnswer) => {
+      host.locks.release(message.id);
+      done(answer, 0);
+    };
+    if (refusal !== null) {
+      refuse({ kind: "refused", text: refusal });
+      return;
+    }
+    if (!this.#isUnchanged(message.watched)) {
+      refuse({ kind: "changed" });
+      return;
+    }
+    let gate = 0;
+    const contents = message.keys.map(({ keyspace, key }) => {
+      const access = this.#accessOf(keyspace, key);
+      const content = access.openKey(key, 0, key.length) === ABSENT ? null : takeContent(access);
+      gate = Math.max(gate, access.gate);
+      return content;
+    });
+    done({ kind: "ready", contents } satisfies PrepareAnswer, gate);
+  }
+
+  #accessOf(keyspace: number, key: Buffer) {
+    const { executor, nowMs, vnodesHere } = this.#host;
+    const partition = executor.partitionOf(keyspace, key, 0, key.length);
+    const access = vnodesHere.vnode(keyspace, partition).key;
+    access.nowMs = nowMs;
+    access.gate = 0;
+    return access;
+  }
+
+  #commit(message: CommitMessage, tries: number, done: OnAnswer): void {
+    const host = this.#host;
+    const vnodes = message.parts.map(({ keyspace, partition }) => vnodeId(keyspace, partition));
+    this.#whenServing(vnodes, (refusal) => {
+      if (refusal !== null) {
+        // What is logged is done, if not now.
+        if (tries > 0) this.#commit(message, tries, done);
+        return;
+      }
+      const mark = host.mark();
+      try {
+        const replies = this.#runParts(message);
+        done({ replies } satisfies CommitAnswer, host.executor.gate);
+      } catch (error) {
+        host.rollBack(mark, error);
+        if (tries > 1) this.#commit(message, tries - 1, done);
+        else done({ replies: this.#giveUp(message, error) } satisfies CommitAnswer, 0);
+      }
+    });
+  }
+
+  #runParts(message: CommitMessage): Buffer[] {
+    const { executor } = this.#host;
+    const replies: Buffer[] = [];
+    executor.nowMs = message.nowMs;
+    executor.beginTransaction();
+    for (const part of message.parts) replies.push(...this.#runPart(part, message));
+    executor.endTransaction();
+    return replies;
+  }
+
+  #runPart(part: Part, message: CommitMessage): Buffer[] {
+    const { executor } = this.#host;
+    const { keyspace, partition, entries } = part;
+    const access = executor.access(keyspace, partition);
+    const id = callId(message.id, part.number);
+    if (id !== null && access.partition.opIds.find(id.high, id.low, id.sequence) !== undefined) {
+      return entries.map(() => NOTHING);
+    }
+    const replies: Buffer[] = [];
+    for (const entry of entries) {
+      if (entry.kind === "command") {
+        const request = requestOf(entry.args);
+        const found = this.#host.table.find(request) as CommandEntry;
+        replies.push(this.#run({ entry: found, request, keyspace }, message.protocol));
+        continue;
+      }
+      const { key, content } = entry;
+      access.openKey(key, 0, key.length);
+      if (content === null) access.deleteKey();
+      else putContent(access, content);
+      access.partition.finishInTransaction();
+      replies.push(NOTHING);
+    }
+    if (id !== null) executor.nameCall(keyspace, partition, id);
+    return replies;
+  }
+
+  /** A part throws whenever it is run: the node serves on without it, and says so. */
+  #giveUp({ id, parts }: CommitMessage, error: unknown): Buffer[] {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const facts = {
+      level: "error",
+      event: "transaction part failed",
+      transaction: id,
+      error: text,
+    };
+    this.#host.report(facts);
+    const reply = Buffer.from(`-${FAILED_INSIDE}\r\n`);
+    return parts.flatMap(({ entries }) => entries.map(() => reply));
+  }
+
+  #release({ id, coordinator }: ReleaseMessage): void {
+    if (id === "") this.#host.locks.releaseAll(coordinator);
+    else this.#host.locks.release(id);
+  }
+
+  /** Answers when everything so far is durable; forgets the ids of calls that nobody repeats. */
+  #sync({ forget }: SyncMessage, done: OnAnswer): void {
+    const { vnodesHere, gates } = this.#host;
+    for (const { id, number, vnode } of forget) {
+      const call = callId(id, number);
+      if (call !== null)
+        vnodesHere.find(vnode >>> 16, vnode & 0xffff)?.partition.opIds.forget(call);
+    }
+    gates.sync(() => done(true, 0));
+  }
+
+  // ---- waiting ------------------------------------------------------------------------------------
+
+  /** Calls back when these vnodes serve and nobody holds them. */
+  #whenReady(vnodes: readonly number[], done: (refusal: string | null) => void): void {
+    const host = this.#host;
+    const next = vnodes.find((id) => !host.isReady(id >>> 16, id & 0xffff));
+    if (next === undefined) {
+      done(null);
+      return;
+    }
+    host.whenReady(next >>> 16, next & 0xffff, (error) => {
+      if (error === null) this.#whenReady(vnodes, done);
+      else done(error);
+    });
+  }
+
+  /** Calls back when these vnodes serve, whoever holds them. */
+  #whenServing(vnodes: readonly number[], done: (refusal: string | null) => void): void {
+    const { vnodesHere } = this.#host;
+    const next = vnodes.find((id) => !vnodesHere.isReady(id >>> 16, id & 0xffff));
+    if (next === undefined) {
+      done(null);
+      return;
+    }
+    vnodesHere.whenReady(next >>> 16, next & 0xffff, (error) => {
+      if (error === null) this.#whenServing(vnodes, done);
+      else done(`TRYAGAIN ${error.message}`);
+    });
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** The op id of a part; null: a transaction that only reads has none. */
+function callId(transaction: string, number: number) {
+  if (!/^[0-9a-f]{16}$/.test(transaction)) return null;
+  return {
+    high: Number.parseInt(transaction.slice(0, 8), 16),
+    low: Number.parseInt(transaction.slice(8), 16),
+    sequence: number,
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * CLIENT PAUSE on one worker: which commands are held back, and until when.
+ *
+ * Invariant: whoever is held back goes on exactly once, in the order of arrival.
+ */
+import type { Clock, TimerHandle, Timers } from "../../runtime/base/clock.ts";
+import type { CommandEntry } from "../command-table.ts";
+import type { Client } from "../gateway/client.ts";
+
+/** Longest single timer: more makes setTimeout fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+export class Pause {
+  /** Whether anything is held back now. */
+  isOn = false;
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #isWrite: (client: Client, entry: CommandEntry) => boolean;
+  #untilMs = 0;
+  #writesOnly = false;
+  #timer: TimerHandle | undefined;
+  #waiting: (() => void)[] = [];
+
+  /** `isWrite`: whether a command may change something. */
+  constructor(
+    clock: Clock,
+    timers: Timers,
+    isWrite: (client: Client, entry: CommandEntry) => boolean,
+  ) {
+    this.#clock = clock;
+    this.#timers = timers;
+    this.#isWrite = isWrite;
+  }
+
+  /** Holds commands back until this wall time, or changes only; 0 ends it. */
+  set(untilMs: number, writesOnly: boolean): void {
+    this.#timer?.cancel();
+    if (untilMs <= this.#clock.now()) {
+      this.#end();
+      return;
+    }
+    // A pause that runs is made longer and wider, never shorter.
+    this.#writesOnly = this.isOn ? this.#writesOnly && writesOnly : writesOnly;
+    this.#untilMs = this.isOn ? Math.max(this.#untilMs, untilMs) : untilMs;
+    this.isOn = true;
+    this.#wait();
+  }
+
+  #wait(): void {
+    const leftMs = this.#untilMs - this.#clock.now();
+    if (leftMs <= 0) this.#end();
+    else this.#timer = this.#timers.after(Math.min(leftMs, TIMER_MS_MAX), () => this.#wait());
+  }
+
+  /** Whether this command waits. Who ends the pause never does. */
+  holds(client: Client, entry: CommandEntry): boolean {
+    if (entry.fullName === "client|unpause") return false;
+    return !this.#writesOnly || this.#isWrite(client, entry);
+  }
+
+  whenOver(run: () => void): void {
+    this.#waiting.push(run);
+  }
+
+  #end(): void {
+    this.isOn = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const run of waiting) run();
+  }
+}

@@ -1,0 +1,175 @@
+/** A node inside this process: startNode, its typed clients, and how it ends. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CoterieError, type EmbeddedNode, startNode } from "../../client/embedded.ts";
+import { emptyFolder } from "../support/command-line.ts";
+import { TestClient } from "../support/test-client.ts";
+import { until } from "../support/until.ts";
+
+/** A node of W workers on free ports, in a folder that goes with it. */
+async function started(workers: number) {
+  const folder = emptyFolder();
+  const data = join(folder.path, "data");
+  try {
+    const node = await startNode({ data, port: 0, workers, durability: "os" });
+    return {
+      node,
+      data,
+      async [Symbol.asyncDispose]() {
+        await node.stop();
+        folder[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    folder[Symbol.dispose]();
+    throw error;
+  }
+}
+
+const WORKERS = [1, 3];
+
+for (const workers of WORKERS) {
+  test(`a client and a socket see the same data with ${workers} workers`, async () => {
+    await using place = await started(workers);
+    const client = place.node.client();
+    const socket = await TestClient.connect(place.node.ports.gateway);
+    for (let i = 0; i < 20; i++) {
+      assert.equal(await client.set(`k${i}`, `é${i}`), true);
+      assert.equal(await socket.call("GET", `k${i}`), Buffer.from(`é${i}`).toString("latin1"));
+      await socket.call("SET", `s${i}`, "v");
+      assert.equal(await client.get(`s${i}`), "v");
+    }
+    socket.destroy();
+  });
+
+  test(`replies have their types with ${workers} workers`, async () => {
+    await using place = await started(workers);
+    const client = place.node.client();
+    assert.equal(await client.get("none"), null);
+    assert.equal(await client.set("a", "1", { if: "absent", expireSeconds: 100 }), true);
+    assert.equal(await client.set("a", "2", { if: "absent" }), false);
+    assert.ok(((await client.ttlMs("a")) ?? 0) > 90_000);
+    assert.equal(await client.persist("a"), true);
+    assert.equal(await client.ttlMs("a"), null);
+    assert.equal(await client.ttlMs("none"), undefined);
+    assert.equal(await client.incrBy("n", 9_007_199_254_740_992n), 9_007_199_254_740_992n);
+    assert.equal(await client.incrBy("n"), 9_007_199_254_740_993n);
+    await client.mset([
+      ["x", 1],
+      ["y", 2],
+    ]);
+    assert.deepEqual(await client.mget(["x", "none", "y"]), ["1", null, "2"]);
+    assert.equal(await client.del("x", "y", "none"), 2);
+    assert.equal(await client.exists("x"), 0);
+    await client.hset("h", [["__proto__", "v"]]);
+    assert.deepEqual(await client.hgetAll("h"), new Map([["__proto__", "v"]]));
+    assert.equal(await client.hincrBy("h", "count", 2), 2);
+    assert.equal(await client.sadd("s", "m", "n"), 2);
+    assert.equal(await client.sismember("s", "m"), true);
+    assert.deepEqual((await client.smembers("s")).sort(), ["m", "n"]);
+    assert.equal(await client.rpush("l", 1, 2, 3), 3);
+    assert.deepEqual(await client.lrange("l", 0, -1), ["1", "2", "3"]);
+    assert.deepEqual([await client.lpop("l"), await client.rpop("l")], ["1", "3"]);
+    await client.zadd("z", [
+      [2, "b"],
+      [1.5, "a"],
+    ]);
+    assert.deepEqual(await client.zrange("z", 0, -1), ["a", "b"]);
+    assert.deepEqual([await client.zscore("z", "a"), await client.zscore("z", "c")], [1.5, null]);
+    assert.equal(await client.type("z"), "zset");
+  });
+}
+
+test("bytes come back as they were given, in the client's keyspace only", async () => {
+  await using place = await started(1);
+  const bytes = place.node.client({ replies: "bytes", keyspace: 3 });
+  const value = Buffer.from([0, 255, 13, 10, 0xc3, 0x28]);
+  await bytes.set(value, value);
+  assert.deepEqual(await bytes.get(value), value);
+  assert.equal(await place.node.client().get(value), null);
+  assert.throws(() => place.node.client({ keyspace: 16 }), /there is no keyspace 16/);
+});
+
+test("a pipeline has errors in their places, a call rejects with its error", async () => {
+  await using place = await started(1);
+  const client = place.node.client();
+  const commands = [
+    ["SET", "k", "v"],
+    ["LPUSH", "k", "x"],
+    ["GET", "k"],
+    ["NOSUCH", "x"],
+  ] as const;
+  const [set, push, get, unknown] = await client.pipeline(commands);
+  assert.deepEqual([set, get], ["OK", "v"]);
+  assert.ok(push instanceof CoterieError && unknown instanceof CoterieError);
+  assert.deepEqual([push.code, push.detail.word], ["COMMAND_FAILED", "WRONGTYPE"]);
+  await assert.rejects(client.call("LPUSH", "k", "x"), /^CoterieError: WRONGTYPE/);
+});
+
+test("a transaction is all its replies, or one error", async () => {
+  await using place = await started(1);
+  const client = place.node.client();
+  assert.deepEqual(
+    await client.transaction([
+      ["SET", "t", 1],
+      ["INCR", "t"],
+    ]),
+    ["OK", 2],
+  );
+  await assert.rejects(client.transaction([["NOSUCH"]]), /unknown command/);
+  assert.equal(await client.get("t"), "2");
+});
+
+test("large values and many calls at once arrive whole and in order", async () => {
+  await using place = await started(1);
+  const client = place.node.client();
+  const large = "x".repeat(9_000_000);
+  await client.set("large", large);
+  const calls = Array.from({ length: 20_000 }, (_, i) => client.incrBy(`n${i % 7}`));
+  const [value, counts] = await Promise.all([client.get("large"), Promise.all(calls)]);
+  assert.equal(value, large);
+  assert.deepEqual(counts.slice(-7), [2857, 2857, 2857, 2857, 2857, 2857, 2858]);
+});
+
+test("a stop answers what is under way, and then every call says so", async () => {
+  await using place = await started(1);
+  const { node, data } = place;
+  const client = node.client();
+  const calls = Promise.allSettled(Array.from({ length: 500 }, (_, i) => client.set(`k${i}`, "v")));
+  await client.call("PING");
+  await node.stop();
+  assert.ok((await calls).every(({ status }) => status === "fulfilled"));
+  await assert.rejects(client.get("k0"), /the node has stopped/);
+  assert.equal(existsSync(join(data, "ports.json")), false);
+  const again = await startNode({ data, port: 0, workers: 1 });
+  assert.equal(await again.client().get("k499"), "v");
+  await again.stop();
+});
+
+test("a client that was killed goes on with its next call", async () => {
+  await using place = await started(1);
+  const client = place.node.client({ keyspace: 2 });
+  await client.set("k", "v");
+  const socket = await TestClient.connect(place.node.ports.gateway);
+  const list = String(await socket.call("CLIENT", "LIST"));
+  const id = /id=(\d+) addr=embedded:/.exec(list)?.[1] ?? "";
+  assert.equal(await socket.call("CLIENT", "KILL", "ID", id), 1);
+  const value = await until(() => client.get("k"));
+  assert.equal(value, "v");
+  socket.destroy();
+});
+
+test("a wrong option is named, and two nodes do not share a folder or a port", async () => {
+  await using place = await started(1);
+  const options = { data: place.data, port: 0, workers: 1 };
+  await assert.rejects(startNode({ wrokers: 1 } as never), /wrokers: .*did you mean workers\?/);
+  const inUse = { code: "DATA_FOLDER_IN_USE" };
+  await assert.rejects(startNode(options), inUse);
+  const { ports }: EmbeddedNode = place.node;
+  const second = startNode({ ...options, adminPort: ports.admin });
+  await assert
+    .rejects(second, { code: "PORT_IN_USE", detail: { pid: process.pid } } as never)
+    .catch(() => assert.rejects(second, { code: "PORT_IN_USE" }));
+});

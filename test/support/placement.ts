@@ -1,0 +1,40 @@
+/** Which worker a key or a client of a test server belongs to: for tests that must hit one. */
+import { PARTITIONS_DEFAULT } from "../../runtime/base/limits.ts";
+import { partitionShift, slotOf, workerOf } from "../../runtime/ring/slots.ts";
+import type { TestServer } from "./server.ts";
+import type { TestClient } from "./test-client.ts";
+
+/** The worker that owns a key, with the default number of partitions. */
+export function ownerOfKey(key: string, workers: number): number {
+  const bytes = Buffer.from(key);
+  const partition = slotOf(bytes, 0, bytes.length) >>> partitionShift(PARTITIONS_DEFAULT);
+  return workerOf(partition, PARTITIONS_DEFAULT, workers);
+}
+
+/** The n-th key with this prefix that a worker owns. */
+export function keyOn(worker: number, workers: number, prefix: string, n = 0): string {
+  let left = n;
+  for (let i = 0; ; i++) {
+    const key = `${prefix}${i}`;
+    if (ownerOfKey(key, workers) === worker && left-- === 0) return key;
+  }
+}
+
+/** One key of each worker. */
+export function keysOnAll(workers: number, prefix: string, n = 0): string[] {
+  return Array.from({ length: workers }, (_, worker) => keyOn(worker, workers, prefix, n));
+}
+
+/** A client of the gateway that this worker serves. */
+export async function clientOn(
+  server: TestServer,
+  worker: number,
+  workers: number,
+): Promise<TestClient> {
+  for (let tries = 0; tries < 1000; tries++) {
+    const client = await server.connect();
+    if (Number(await client.call("CLIENT", "ID")) % workers === worker) return client;
+    client.destroy();
+  }
+  throw new Error(`no connection reaches worker ${worker}`);
+}

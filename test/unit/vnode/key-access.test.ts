@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seeded } from "../../../runtime/base/prng.ts";
+import { HLC_EPOCH_MS, type NeutralMutation } from "../../model/harness.ts";
+import { VnodeReplica } from "../../model/vnode-replica.ts";
+
+const NOW = HLC_EPOCH_MS + 1_000_000;
+const UNTIL = NOW + 5000;
+const HEAD = { key: "key", type: "head", element: "" } as const;
+
+function replicas(): [VnodeReplica, VnodeReplica] {
+  const random = seeded(1);
+  const make = () => new VnodeReplica({ name: "r", random, siblingsMax: 4, graceMs: 1000 }, {});
+  return [make(), make()];
+}
+
+function field(element: string, copy?: number): NeutralMutation {
+  const cell = { key: "key", type: "hash", element } as const;
+  return { kind: "set", cell, type: "hash", value: "1", ...(copy === undefined ? {} : { copy }) };
+}
+
+test("PERSIST on a collection without a head makes one that says never", () => {
+  const [at] = replicas();
+  at.mutate([field("f", UNTIL)], NOW);
+  assert.equal(at.read("key", NOW).until, UNTIL);
+  assert.equal(at.run({ argv: ["PERSIST", "key"] }, NOW).reply, 1);
+
+  const head = at.state().cells.find(({ cell }) => cell.type === "head");
+  assert.equal(head?.versions[0]?.expiry?.at, null);
+  assert.equal(at.read("key", UNTIL + 1).count, 1);
+});
+
+test("a write removes the hidden heads that it saw by their dots, and no others", () => {
+  const [left, right] = replicas();
+  const text = right.run({ argv: ["SET", "key", "text"] }, NOW).op;
+  left.deliver(right.mutate([{ kind: "set", cell: HEAD, type: "set", value: "" }], NOW).op);
+  left.deliver(text);
+  left.mutate([field("f"), { kind: "set", cell: HEAD, type: "hash", value: "", covers: [] }], NOW);
+  const concurrent = right.run({ argv: ["SET", "key", "again"] }, NOW + 1).op;
+  left.run({ argv: ["HSET", "key", "g", "2"] }, NOW + 2);
+  const heads = left.state().cells.find(({ cell }) => cell.type === "head")?.versions ?? [];
+  assert.deepEqual(
+    heads.map(({ type }) => type),
+    ["hash"],
+  );
+
+  left.deliver(concurrent);
+  const after = left.state().cells.find(({ cell }) => cell.type === "head")?.versions ?? [];
+  assert.deepEqual(after.map(({ value }) => value).sort(), ["", "again"]);
+});
+
+test("increments of an absent field on two sides sum", () => {
+  const [left, right] = replicas();
+  const ops = [left, right].map((at) => at.run({ argv: ["HINCRBY", "key", "f", "4"] }, NOW).op);
+  left.deliver(ops[1]);
+  right.deliver(ops[0]);
+
+  for (const at of [left, right]) assert.deepEqual(at.read("key", NOW).elements, [["f", "8"]]);
+});
+
+test("DEL of a key that only holds what is absent is no op", () => {
+  const [at] = replicas();
+  at.run({ argv: ["SET", "key", "v", "PXAT", String(UNTIL)] }, NOW);
+  const made = at.run({ argv: ["DEL", "key"] }, UNTIL);
+
+  assert.deepEqual(made, { reply: 0 });
+});
