@@ -16,6 +16,7 @@ import { replaceFile, systemFiles } from "../runtime/storage/files.ts";
 import { systemFolderLock } from "../runtime/storage/folder-lock.ts";
 import type { Liveness, NodeStatus, RecoverySummary, RunningNode } from "./node-api.ts";
 import { AdminServer, type AdminSource } from "./supervisor/admin.ts";
+import { EarlierFiles } from "./supervisor/earlier-files.ts";
 import { type HandleSource, Handles } from "./supervisor/handles.ts";
 import { metricsText } from "./supervisor/metrics.ts";
 import { nodeStatus } from "./supervisor/node-status.ts";
@@ -60,6 +61,7 @@ class Node implements LocalNode, AdminSource {
   #admin: AdminServer | undefined;
   #folder: DataFolder | undefined;
   #workers: Workers | undefined;
+  #earlier: EarlierFiles | undefined;
   #recovered: ReturnType<typeof countdown>;
   #stopped: Promise<void> | undefined;
   /** One collection at a time, however many ask. */
@@ -145,6 +147,14 @@ class Node implements LocalNode, AdminSource {
       directPorts: this.ports.direct,
     };
     this.#recovered = countdown(config.workers);
+    const earlier = new EarlierFiles({
+      fs: systemFiles,
+      folder: path,
+      boot,
+      workers: config.workers,
+      failed: (error) => this.#log("old files stay", `old files stay: ${String(error)}`, {}),
+    });
+    this.#earlier = earlier;
     const lost = Promise.withResolvers<never>();
     lost.promise.catch(() => undefined);
     const mebibytes = config.memory.youngGenerationBytes / 1_048_576;
@@ -152,8 +162,9 @@ class Node implements LocalNode, AdminSource {
       args,
       handles: this.handles,
       resourceLimits: { maxYoungGenerationSizeMb: Math.ceil(mebibytes) },
-      reported: (_worker, report) => this.#reported(report),
+      reported: (worker, report) => this.#reported(worker, report),
       down: (worker, reason) => {
+        earlier.workerDown(worker);
         if (this.#state === "stopping") return;
         this.#log("worker down", `${reason.message}; it is restarted`, { worker });
       },
@@ -164,15 +175,16 @@ class Node implements LocalNode, AdminSource {
     });
     await this.#workers.start();
     await Promise.race([this.#recovered.done, lost.promise]);
+    earlier.superseded();
   }
 
-  #reported(report: WorkerReport): void {
+  #reported(worker: number, report: WorkerReport): void {
     switch (report.kind) {
       case "shutdown":
         this.#endBecause(undefined);
         return;
       case "released":
-        // Files of earlier boots stay until every worker has released them.
+        this.#earlier?.released(worker, report.files);
         return;
       case "recovered":
         this.#noteRecovery(report);
@@ -219,6 +231,7 @@ class Node implements LocalNode, AdminSource {
     try {
       await this.#workers?.stop();
     } finally {
+      await this.#earlier?.idle();
       if (this.#folder !== undefined) await this.#removePortsFile();
       await this.#folder?.release();
       await this.#admin?.close();

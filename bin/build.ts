@@ -1,20 +1,29 @@
 /**
- * `npm run build`: writes the whole package into dist/, with a package.json of its own.
+ * `npm run build [-- FOLDER]`: writes the whole package into dist/ (or another folder), with a
+ * package.json of its own.
  *
  * Node strips no types under node_modules, so the package holds JavaScript and declarations.
- * Invariant: dist/ holds this build only, and packs as it is (`npm pack ./dist`).
+ * Invariant: the folder holds this build only, and packs as it is (`npm pack ./dist`).
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const DIST = join(ROOT, "dist");
+const DIST = resolve(process.argv[2] ?? join(ROOT, "dist"));
 
 /** What `import ... from "coterie"` and its subpaths reach, without extension. */
 const ENTRIES: Readonly<Record<string, string>> = {
-  ".": "./actors/node",
+  ".": "./client/embedded",
 };
 
 /** Files beside the code that belong to the package. */
@@ -29,13 +38,26 @@ interface Manifest {
 }
 
 function compile(): void {
+  // A folder of somebody else's is not emptied.
+  if (existsSync(DIST) && readdirSync(DIST).length > 0 && !isBuild()) {
+    process.stderr.write(`build: ${DIST} holds something else; choose an empty folder\n`);
+    process.exit(1);
+  }
   rmSync(DIST, { recursive: true, force: true });
   const tsc = join(ROOT, "node_modules", ".bin", "tsc");
-  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], {
-    cwd: ROOT,
-    stdio: "inherit",
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    [tsc, "-p", "tsconfig.build.json", "--outDir", DIST],
+    {
+      cwd: ROOT,
+      stdio: "inherit",
+    },
+  );
   if (status !== 0) process.exit(status ?? 1);
+}
+
+function isBuild(): boolean {
+  return existsSync(join(DIST, "bin", "coterie.js")) || DIST === join(ROOT, "dist");
 }
 
 function writeManifest(): void {
@@ -69,4 +91,4 @@ for (const file of EXTRAS) {
   if (existsSync(join(ROOT, file))) copyFileSync(join(ROOT, file), join(DIST, file));
 }
 chmodSync(join(DIST, "bin", "coterie.js"), 0o755);
-process.stdout.write("dist/ is written; pack it with: npm pack ./dist\n");
+process.stdout.write(`${DIST} is written; pack it with: npm pack ${DIST}\n`);

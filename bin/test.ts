@@ -27,6 +27,12 @@ const NEEDS: Readonly<Record<string, () => string | undefined>> = {
     const found = spawnSync("redis-server", ["--version"]).status === 0;
     return found ? undefined : "redis-server is not installed (apt-get install redis-server)";
   },
+  tools: () => {
+    const tools = ["redis-cli", "redis-benchmark", "script"];
+    const missing = tools.filter((tool) => spawnSync(tool, ["--version"]).status !== 0);
+    if (missing.length === 0) return undefined;
+    return `not installed: ${missing.join(", ")} (apt-get install redis-tools bsdutils)`;
+  },
 };
 
 /** Installs test/compat, a package of its own with the real clients. */

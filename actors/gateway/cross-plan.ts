@@ -11,7 +11,7 @@ import type { Part, PartEntry } from "../protocols/transactions.ts";
 import { vnodeId } from "../vnode/vnode.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { mergeReplies, type SplitKind } from "./replies.ts";
-import { argumentsOf, forEachPartition, hasKeys, type Step } from "./steps.ts";
+import { argumentsOf, forEachPartition, hasKeys, hasWholeGroups, type Step } from "./steps.ts";
 
 /** A part that is being put together. */
 interface OpenPart extends Part {
@@ -44,7 +44,8 @@ export interface Segment {
 /** Whether a step needs the keys of several partitions in one place. */
 export function gathers(host: DispatchHost, step: Step): boolean {
   const { command } = step.entry;
-  if (command.scope !== "keys" || command.split !== undefined) return false;
+  if (command.scope !== "keys") return false;
+  if (command.split !== undefined && hasWholeGroups(command, step.request)) return false;
   const partitions = new Set<number>();
   forEachPartition(host, step, (partition) => partitions.add(partition));
   return partitions.size > 1;

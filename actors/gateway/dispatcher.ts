@@ -30,6 +30,7 @@ import { collectEverywhere, collectHere, copyOf, forward, isForOneWorker } from 
 import type { Scatter } from "./scatter.ts";
 import type { Scratch } from "./scratch.ts";
 import type { SlotMap } from "./slot-map.ts";
+import { hasWholeGroups } from "./steps.ts";
 import type { Transactions } from "./transactions.ts";
 
 /** What the dispatcher needs of its worker. */
@@ -312,7 +313,8 @@ export class Dispatcher {
     const { command } = entry;
     if (command.scope !== "keys") return;
     const { split } = command;
-    if (split === "sum" || split === "array") {
+    if (!hasWholeGroups(command, request)) this.#runOnKeysHere(connection, request, entry);
+    else if (split === "sum" || split === "array") {
       entry.stats.calls++;
       this.#scatter.run(connection, request, command, split, indexes);
     } else this.#transactions.runAcross(connection.client, copyOf(request), entry);

@@ -7,6 +7,7 @@
 import { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
+import type { CommandFacts } from "../command-facts.ts";
 import { type CommandEntry, keyIndexes } from "../command-table.ts";
 import { vnodeId } from "../vnode/vnode.ts";
 import type { Client, QueuedCommand, WatchedKey } from "./client.ts";
@@ -91,6 +92,11 @@ export function forEachPartition(
     const partition = host.executor.partitionOf(keyspace, request.bytes, start, end);
     onKey(partition, slotOf(request.bytes, start, end), index);
   }
+}
+
+/** Whether every key has what belongs to it (MSET's values); if not, the command only says so. */
+export function hasWholeGroups({ keys }: CommandFacts, request: Request): boolean {
+  return keys === undefined || keys.last >= 0 || (request.count - keys.first) % keys.step === 0;
 }
 
 /** Ids of the vnodes that steps touch by their keys. */

@@ -1,6 +1,6 @@
 /**
  * The metrics of a node, from what it knows itself and what its workers have said. Pure.
- * Names begin with coterie_, units are seconds and bytes; docs/operating.md lists them.
+ * Names begin with coterie_, units are seconds and bytes; each says in its HELP what it is.
  *
  * Invariant: what a worker did not say is left out, never shown as 0.
  */

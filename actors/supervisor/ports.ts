@@ -89,9 +89,9 @@ export async function portTaken(
     return new CoterieError("PORT_IN_USE", message, { detail, cause: error });
   }
   // A node's admin port answers for itself; beside a gateway port it is the one below.
-  const holder = (await identify(host, port)) ?? (await identify(host, port - 1));
-  const isHolder = holder !== undefined && Object.values(holder.ports).flat().includes(port);
-  if (holder === undefined || !isHolder) {
+  const asked = await Promise.all([identify(host, port), identify(host, port - 1)]);
+  const holder = asked.find((node) => node && Object.values(node.ports).flat().includes(port));
+  if (holder === undefined) {
     const message = `${where} is in use by another process: stop that one, or choose another with ${choice}`;
     return new CoterieError("PORT_IN_USE", message, { detail, cause: error });
   }

@@ -57,13 +57,13 @@ export class Workers {
   constructor(options: WorkersOptions) {
     const { args, handles, resourceLimits } = options;
     const { workers } = args.config;
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
     this.#options = options;
     this.#slots = Array.from({ length: workers }, () => {
       return { state: "starting", restarts: 0, problem: undefined, control: undefined };
     });
     this.#host = new WorkerHost({
-      entry: new URL(`../worker/worker.${extension}`, import.meta.url),
+      entry: new URL(`../worker/worker${extension}`, import.meta.url),
       workers,
       args: () => args,
       resourceLimits,

@@ -321,6 +321,7 @@ export class KeyAccess {
     if (existed) {
       this.begin();
       this.#clear();
+      this.view.close();
     }
     return existed;
   }

@@ -88,7 +88,8 @@ export class Vnodes implements VnodeSource {
       return;
     }
     cell.ref.ask("whenReady", undefined, { timeoutMs: READY_TIMEOUT_MS }, (outcome) => {
-      done(outcome.kind === "reply" ? null : outcome.error);
+      // The answer comes within a turn of the vnode, and it serves only after that.
+      queueMicrotask(() => done(outcome.kind === "reply" ? null : outcome.error));
     });
   }
 

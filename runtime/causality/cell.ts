@@ -71,6 +71,13 @@ export interface Version extends Dot {
   readonly undos: readonly Undo[];
 }
 
+/** A version with what most versions lack filled in. */
+export function newVersion(
+  fields: Pick<Version, "slot" | "counter" | "hlc" | "type" | "value"> & Partial<Version>,
+): Version {
+  return { counterKind: PLAIN, copyAt: 0, expiry: null, adds: [], undos: [], ...fields };
+}
+
 /** Says whether a dot is covered by an op (design 4.4): replaced by its set, taken by its remove. */
 export type Covers = (slot: OriginSlot, counter: number) => boolean;
 

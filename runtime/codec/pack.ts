@@ -13,7 +13,13 @@ export type Unpacked =
   | { readonly kind: "malformed"; readonly why: string };
 
 // Records are msgpackr's own extension: without them any MessagePack reader can read ours.
-const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
+// Copies of bytes: what is read here outlives the buffer of a port, which goes back to its sender.
+const packr = new Packr({
+  useRecords: false,
+  mapsAsObjects: true,
+  moreTypes: false,
+  copyBuffers: true,
+});
 
 /** Bytes of their own: not a view into a shared buffer, so they may be kept or transferred. */
 export function pack(value: unknown): Buffer {

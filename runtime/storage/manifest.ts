@@ -65,6 +65,12 @@ export function manifestName({ boot, worker }: { boot: number; worker: number })
   return `manifest-${String(boot).padStart(8, "0")}-${String(worker).padStart(3, "0")}.json`;
 }
 
+/** What a manifest's file name says; undefined: it is none. */
+export function parseManifestName(name: string): { boot: number; worker: number } | undefined {
+  const match = NAME.exec(name);
+  return match === null ? undefined : { boot: Number(match[1]), worker: Number(match[2]) };
+}
+
 export function bootAndWorker({ boot, worker }: { boot: number; worker: number }): string {
   return `${boot}/${worker}`;
 }

@@ -80,6 +80,16 @@ export class KeyView {
     return this.type;
   }
 
+  /** The key was just cleared: there is nothing to see. */
+  close(): void {
+    this.ref = 0;
+    this.block = 0;
+    this.live = null;
+    this.expiryAt = 0;
+    this.hasHidden = false;
+    this.type = ABSENT;
+  }
+
   #absent(): number {
     this.type = ABSENT;
     return ABSENT;

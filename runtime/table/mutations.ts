@@ -9,12 +9,13 @@ import type { AddEntry, Covers, Dot, Undo, Version } from "../causality/cell.ts"
 import {
   addToVersion,
   expireVersion,
+  newVersion,
   removeCovered,
   setVersion,
   sumOfAdds,
   undoOnVersion,
 } from "../causality/cell.ts";
-import type { CellName } from "../causality/cell-name.ts";
+import { type CellName, emptyCellName } from "../causality/cell-name.ts";
 import { UNTIL_NEVER } from "../causality/op.ts";
 import type { Origins } from "../causality/origins.ts";
 import { GeneralCells } from "./general-cells.ts";
@@ -31,6 +32,8 @@ import {
 import type { Ref } from "./slab-pool.ts";
 
 const NOTHING = Buffer.alloc(0);
+
+type Change = (all: readonly Version[]) => readonly Version[];
 
 export class Mutations {
   readonly cells: GeneralCells;
@@ -66,7 +69,7 @@ export class Mutations {
     const at = until === UNTIL_NEVER ? 0 : until;
     const expiry = until === 0 ? null : { at, hlc, slot };
     const bytes = Buffer.from(value.subarray(valueStart, valueEnd));
-    const made = version({ slot, counter, hlc, type, counterKind, value: bytes, expiry });
+    const made = newVersion({ slot, counter, hlc, type, counterKind, value: bytes, expiry });
     const versions = setVersion(this.cells.versions(ref), made, covers);
     return this.cells.storeHead(ref, key, start, end, versions);
   }
@@ -113,7 +116,7 @@ export class Mutations {
     const { hash } = table.elements;
     const bytes = Buffer.from(value.subarray(valueStart, valueEnd));
     const counterKind = typeKind >>> KIND_COUNTER_SHIFT;
-    const made = version({ slot, counter, hlc, type, counterKind, value: bytes, copyAt });
+    const made = newVersion({ slot, counter, hlc, type, counterKind, value: bytes, copyAt });
     const versions = setVersion(this.cells.versions(element), made, covers);
     return this.cells.storeElement(block, element, hash, name, nameStart, nameEnd, versions);
   }
@@ -152,10 +155,11 @@ export class Mutations {
       table.clear(ref);
       return;
     }
-    const cell = { key, keyStart: start, keyEnd: end, type: 0, name: null };
     this.#clearElements(ref, covers);
     const left = table.find(key, start, end);
-    if (left !== 0) this.#removeHead(left, { ...cell, nameStart: 0, nameEnd: 0 }, covers);
+    if (left === 0) return;
+    const cell = { ...emptyCellName(), key, keyStart: start, keyEnd: end };
+    this.#removeHead(left, cell, covers);
   }
 
   /** A `clear` of every key, by an op that is concurrent to some of them. */
@@ -353,16 +357,15 @@ export class Mutations {
   }
 
   /** The record of a cell, or 0. */
-  #cellRef(cell: CellName): Ref {
-    const table = this.#table;
-    const ref = table.find(cell.key, cell.keyStart, cell.keyEnd);
-    if (ref === 0 || cell.name === null) return ref;
-    const block = table.blocks.of(ref, cell.type);
-    if (block === 0) return 0;
-    return table.elements.find(block, cell.name, cell.nameStart, cell.nameEnd);
+  #cellRef({ key, keyStart, keyEnd, type, name, nameStart, nameEnd }: CellName): Ref {
+    const { blocks, elements } = this.#table;
+    const ref = this.#table.find(key, keyStart, keyEnd);
+    if (ref === 0 || name === null) return ref;
+    const block = blocks.of(ref, type);
+    return block === 0 ? 0 : elements.find(block, name, nameStart, nameEnd);
   }
 
-  #change(cell: CellName, change: (all: readonly Version[]) => readonly Version[]): void {
+  #change(cell: CellName, change: Change): void {
     const table = this.#table;
     const ref = table.find(cell.key, cell.keyStart, cell.keyEnd);
     if (cell.name === null) {
@@ -374,24 +377,14 @@ export class Mutations {
     this.#changeElement(block, element, cell, change);
   }
 
-  #changeHead(
-    ref: Ref,
-    cell: CellName,
-    change: (all: readonly Version[]) => readonly Version[],
-  ): void {
+  #changeHead(ref: Ref, cell: CellName, change: Change): void {
     const before = this.cells.versions(ref);
     const after = change(before);
     if (after === before) return;
-    this.#table.find(cell.key, cell.keyStart, cell.keyEnd);
     this.cells.storeHead(ref, cell.key, cell.keyStart, cell.keyEnd, after);
   }
 
-  #changeElement(
-    block: Ref,
-    element: Ref,
-    cell: CellName,
-    change: (all: readonly Version[]) => readonly Version[],
-  ): void {
+  #changeElement(block: Ref, element: Ref, cell: CellName, change: Change): void {
     const before = this.cells.versions(element);
     const after = change(before);
     if (after === before) return;
@@ -399,11 +392,4 @@ export class Mutations {
     const hash = this.#table.records.nameHash(element);
     this.cells.storeElement(block, element, hash, name, cell.nameStart, cell.nameEnd, after);
   }
-}
-
-/** A version with what most versions lack filled in. */
-function version(
-  fields: Pick<Version, "slot" | "counter" | "hlc" | "type" | "value"> & Partial<Version>,
-): Version {
-  return { counterKind: 0, copyAt: 0, expiry: null, adds: [], undos: [], ...fields };
 }

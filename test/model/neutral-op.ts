@@ -1,6 +1,8 @@
 /**
  * Ops of a real vnode in the neutral form, and back: what crosses between it and the model.
  */
+
+import type { Mark } from "../../actors/vnode/contexts.ts";
 import { formatDouble } from "../../runtime/base/number-text.ts";
 import { type CellName, emptyCellName } from "../../runtime/causality/cell-name.ts";
 import {
@@ -17,12 +19,14 @@ import {
 import { OpReader } from "../../runtime/causality/op-reader.ts";
 import { formatOriginId, parseOriginId } from "../../runtime/causality/origins.ts";
 import { readScore, SCORE_BYTES, writeScore } from "../../runtime/causality/score.ts";
+import type { Plain } from "../support/resp.ts";
 import type {
   Bytes,
   CellType,
   Dot,
   ModelReply,
   NeutralCell,
+  NeutralMark,
   NeutralMutation,
   NeutralOp,
   NumberKind,
@@ -244,4 +248,24 @@ function cellNameOf({ key, type, element }: NeutralCell): CellName {
   name.name = latin1(element);
   name.nameEnd = name.name.length;
   return name;
+}
+
+// ---- replies and contexts -------------------------------------------------------------------------
+
+export function markOf({ dot, adds }: NeutralMark): Mark {
+  const entries = Object.entries(adds);
+  return {
+    dot: originDot(dot),
+    adds: entries.map(([origin, counter]) => originDot(`${origin}@${counter}`)),
+  };
+}
+
+export function modelReply(reply: Plain): ModelReply {
+  if (typeof reply === "bigint") return reply.toString();
+  if (typeof reply === "string" || typeof reply === "number" || reply === null) return reply;
+  if (Array.isArray(reply)) return (reply as readonly Plain[]).map(modelReply);
+  if (typeof reply === "object" && "error" in reply) {
+    return { error: reply.error.split(" ")[0] ?? "" };
+  }
+  throw new Error("RESP2 has no such reply");
 }

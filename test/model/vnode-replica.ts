@@ -9,12 +9,7 @@
 
 import type { KeyLookup } from "../../actors/command.ts";
 import { CommandTable } from "../../actors/command-table.ts";
-import {
-  type Mark,
-  readContext,
-  removeInContext,
-  setInContext,
-} from "../../actors/vnode/contexts.ts";
+import { readContext, removeInContext, setInContext } from "../../actors/vnode/contexts.ts";
 import type { KeyAccess } from "../../actors/vnode/key-access.ts";
 import { sweepRecord } from "../../actors/vnode/sweep.ts";
 import { Vnode } from "../../actors/vnode/vnode.ts";
@@ -32,7 +27,7 @@ import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
 import { loadState } from "../../runtime/table/state-loader.ts";
 import { undoOneTry } from "../../runtime/table/undo.ts";
-import { encodeCommand, type Plain, plain, ReplyReader } from "../support/resp.ts";
+import { encodeCommand, plain, ReplyReader } from "../support/resp.ts";
 import type {
   Bytes,
   CanonicalState,
@@ -47,21 +42,21 @@ import type {
   Origin,
   ReplicaOptions,
   ReplicaUnderTest,
-  Vector,
 } from "./harness.ts";
 import {
   exportOp,
   importOp,
   latin1,
+  markOf,
+  modelReply,
   neutralDot,
-  originDot,
   parseOpId,
   replyBytes,
   replyOfBytes,
   type VnodeOp,
   writeMutation,
 } from "./neutral-op.ts";
-import { canonicalState, canonicalValue } from "./vnode-state.ts";
+import { canonicalState, canonicalValue, pastOf } from "./vnode-state.ts";
 
 const SLAB_BYTES = 512 * 1024;
 const HASH_SEED = 7;
@@ -393,31 +388,4 @@ export class VnodeReplica implements ReplicaUnderTest {
 
 function lookupOf(key: KeyAccess): KeyLookup {
   return { keyspace: 0, keyspaces: 1, at: () => key };
-}
-
-/** The whole vector that the own origin's last op followed. */
-function pastOf({ origins, past, ownSlot }: Partition): Vector {
-  const vector: Record<Origin, number> = {};
-  for (const [slot, counter] of past.of(ownSlot).entries()) {
-    if (counter > 0) vector[origins.id(slot)] = counter;
-  }
-  return vector;
-}
-
-function markOf({ dot, adds }: NeutralMark): Mark {
-  const entries = Object.entries(adds);
-  return {
-    dot: originDot(dot),
-    adds: entries.map(([origin, counter]) => originDot(`${origin}@${counter}`)),
-  };
-}
-
-function modelReply(reply: Plain): ModelReply {
-  if (typeof reply === "bigint") return reply.toString();
-  if (typeof reply === "string" || typeof reply === "number" || reply === null) return reply;
-  if (Array.isArray(reply)) return (reply as readonly Plain[]).map(modelReply);
-  if (typeof reply === "object" && "error" in reply) {
-    return { error: reply.error.split(" ")[0] ?? "" };
-  }
-  throw new Error("RESP2 has no such reply");
 }

@@ -14,6 +14,8 @@ import type {
   CanonicalValue,
   CanonicalVersion,
   NeutralCell,
+  Origin,
+  Vector,
 } from "./harness.ts";
 import { cellName, compareDots, dotOf, exactText } from "./harness.ts";
 import { counterName, latin1, replyOfBytes, typeName, valueText } from "./neutral-op.ts";
@@ -71,6 +73,10 @@ function allCells(partition: Partition): CanonicalCell[] {
           throw new Error("an element is found by name");
         }
         add(cells, partition, { key, type, element: name }, element);
+        for (const { copyAt } of partition.mutations.cells.versions(element)) {
+          if (copyAt === 0 || copyAt >= table.blocks.copyMin(block)) continue;
+          throw new Error("a collection knows its smallest copy of an expiry");
+        }
       }
     }
   }
@@ -171,4 +177,13 @@ function siblingsOf({ view, partition }: KeyAccess): Bytes[] {
     .filter((head) => typeName(head.type) === "string")
     .sort((a, b) => a.hlc - b.hlc || (dot(a) < dot(b) ? -1 : 1))
     .map((head) => versionBytes(head, origins).toString("latin1"));
+}
+
+/** The whole vector that the own origin's last op followed. */
+export function pastOf({ origins, past, ownSlot }: Partition): Vector {
+  const vector: Record<Origin, number> = {};
+  for (const [slot, counter] of past.of(ownSlot).entries()) {
+    if (counter > 0) vector[origins.id(slot)] = counter;
+  }
+  return vector;
 }

@@ -9,7 +9,7 @@ import { connect, type Socket } from "node:net";
 import { encodeCommand, type Plain, plain, type Reply, ReplyReader } from "./resp.ts";
 
 /** Longest wait for one reply: a hang is a failure. */
-const REPLY_TIMEOUT_MS = 60_000;
+const REPLY_TIMEOUT_MS = 30_000;
 
 /** The connection ended before the reply. */
 export class ConnectionClosed extends Error {}

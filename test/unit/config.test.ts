@@ -214,6 +214,8 @@ test("ports derive from the gateway's, and port 0 gives every port a free one", 
   assert.equal(ports.links.at(-1), 7320);
   assert.equal(new Set(allPorts(ports)).size, 43);
   const text = '{"nodes": [{"name": "a", "adminPort": 9000}]}';
+  const chosen = config({ text, flags: { port: "0", "admin-port": "7000" } }).self.ports;
+  assert.deepEqual([chosen.gateway, chosen.admin], [0, 7000]);
   const free = config({ text, flags: { port: "0" } }).self.ports;
   assert.deepEqual(new Set(allPorts(free)), new Set([0]));
   assert.equal(free.direct.length, 3);

@@ -1,3 +1,7 @@
+/**
+ * The algebra of a cell's versions: joins do not care about order or repetition, mutations touch what
+ * they name.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,6 @@
+/**
+ * What versions show as numbers: exact, and the same bits in whatever order their parts are listed.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,6 @@
+/**
+ * Ops as bytes: what is written reads back, and a reader stays inside an op whatever its bytes say.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -22,9 +22,11 @@ const counter = fc.integer({ min: 1, max: 6 });
 const hlc = fc.integer({ min: 1, max: 9 });
 
 /** The time is a function of the op: one op has one register. */
-export const register: fc.Arbitrary<Register> = fc
-  .record({ hlc, slot })
-  .map((named) => ({ ...named, at: named.hlc % 3 === 0 ? 0 : named.hlc * 1000 + named.slot }));
+export const register: fc.Arbitrary<Register> = fc.record({ hlc, slot }).map((op) => ({
+  at: op.hlc % 3 === 0 ? 0 : op.hlc * 1000 + op.slot,
+  hlc: op.hlc,
+  slot: op.slot,
+}));
 
 /** The amount is a function of the dot: one op adds one thing. */
 function amountOf(slotOf: number, counterOf: number): Pick<AddEntry, "integer" | "real" | "float"> {

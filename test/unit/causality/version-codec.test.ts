@@ -1,3 +1,6 @@
+/**
+ * Version sets as bytes: what is written reads back, with the slots of the reader.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -71,3 +71,13 @@ test("a key cannot reach a prototype", () => {
     assert.equal(Object.getPrototypeOf(result.value as object), Object.prototype);
   }
 });
+
+test("bytes in a value outlive the buffer that they were read from", () => {
+  for (const length of [3, 10_000]) {
+    const source = Buffer.from(pack({ keys: [Buffer.alloc(length, "k")] }));
+    const unpacked = unpack(source);
+    source.fill(0);
+    const value = unpacked.kind === "value" ? (unpacked.value as { keys: Buffer[] }) : undefined;
+    assert.deepEqual(value?.keys[0], Buffer.alloc(length, "k"));
+  }
+});

@@ -1,3 +1,6 @@
+/**
+ * Cleared collections: gone at once, freed in slices, out of the way of what follows under their name.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HASH, SET } from "../../../runtime/causality/cell.ts";

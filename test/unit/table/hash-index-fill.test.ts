@@ -1,3 +1,6 @@
+/**
+ * Filling a hash index at once, as a load does: the result is an index like any other.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mixHash } from "../../../runtime/base/hash.ts";

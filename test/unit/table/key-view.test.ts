@@ -1,3 +1,6 @@
+/**
+ * What a reader of a key sees of its cells at a time (design 3): a pure function, told by examples.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../../../runtime/base/clock.ts";

@@ -1,3 +1,7 @@
+/**
+ * Mutations on a table: the ways that go in place and those that go by versions agree, and memory
+ * comes back.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";

@@ -1,9 +1,13 @@
+/**
+ * States as bytes: a scan holds exactly its cut, and a loaded state is the one that was written.
+ */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 import { below, seeded } from "../../../runtime/base/prng.ts";
 import { HASH, LIST, SET, ZSET } from "../../../runtime/causality/cell.ts";
+import { emptyCellName } from "../../../runtime/causality/cell-name.ts";
 import type { Partition } from "../../../runtime/table/partition.ts";
 import { SnapshotScan } from "../../../runtime/table/snapshot-scan.ts";
 import { StateLoader } from "../../../runtime/table/state-loader.ts";
@@ -196,8 +200,27 @@ function addTo(partition: Partition, name: string, delta: bigint | number): void
   partition.finish();
 }
 
+/** An INCR of a plain counter, in place. */
+function countUp(partition: Partition): void {
+  const { table, mutations } = partition;
+  const key = Buffer.from("zcount");
+  if (table.find(key, 0, key.length) === 0) setStrings(partition, [["zcount", "1"]]);
+  const [version] = mutations.cells.versions(table.find(key, 0, key.length));
+  assert.ok(version !== undefined);
+  const cell = { ...emptyCellName(), key, keyEnd: key.length, type: 1 };
+  partition.begin();
+  const { high, low } = partition.originDot(version.slot, version.counter);
+  partition.writer.addInteger(cell, high, low, version.counter, 0, 1);
+  mutations.addInteger(cell, version.slot, version.counter, 0, 1);
+  partition.finish();
+}
+
 function change(partition: Partition, random: ReturnType<typeof seeded>): void {
-  const dice = below(random, 12);
+  const dice = below(random, 13);
+  if (dice === 12) {
+    countUp(partition);
+    return;
+  }
   const key = `key${below(random, 30)}`;
   if (dice < 3) setStrings(partition, [[key, `changed${below(random, 1000)}`]]);
   else if (dice < 4) removeCell(partition, key, 1);

@@ -1,3 +1,6 @@
+/**
+ * Calls that two sides executed: when they meet, each counts once and has one answer.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seeded } from "../../../runtime/base/prng.ts";

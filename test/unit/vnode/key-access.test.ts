@@ -1,3 +1,6 @@
+/**
+ * What commands do to cells beside the obvious: heads, hidden cells, counters of fields.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seeded } from "../../../runtime/base/prng.ts";

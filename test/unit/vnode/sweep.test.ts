@@ -1,3 +1,6 @@
+/**
+ * Sweeps: what has been absent for a grace is cleared by ordinary ops, and nothing else is.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EXPIRY_GRACE_MS, sweep } from "../../../actors/vnode/sweep.ts";

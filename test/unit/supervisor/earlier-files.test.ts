@@ -1,0 +1,64 @@
+/** What earlier boots left: manifests go when they are superseded, files when all released them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EarlierFiles } from "../../../actors/supervisor/earlier-files.ts";
+import { seeded } from "../../../runtime/base/prng.ts";
+import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+
+const FOLDER = "/data";
+const OLD = "journal-00000001-000-00000001.log";
+const OLD_NEXT = "journal-00000001-000-00000002.log";
+const OWN = "journal-00000002-000-00000001.log";
+const OLD_MANIFEST = "manifest-00000001-000.json";
+const OWN_MANIFEST = "manifest-00000002-000.json";
+
+async function staged() {
+  const disk = new MemoryDisk({ random: seeded(1) });
+  const fs = disk.mount();
+  await fs.makeFolder(FOLDER);
+  for (const name of [OLD, OLD_NEXT, OWN, OLD_MANIFEST, OWN_MANIFEST, "node.json"]) {
+    await (await fs.create(`${FOLDER}/${name}`, "new")).close();
+  }
+  const errors: unknown[] = [];
+  const failed = (error: unknown) => void errors.push(error);
+  const files = new EarlierFiles({ fs, folder: FOLDER, boot: 2, workers: 2, failed });
+  const left = async () => {
+    await files.idle();
+    assert.deepEqual(errors, []);
+    return (await fs.list(FOLDER)).filter((name) => name !== "node.json");
+  };
+  return { files, left };
+}
+
+test("earlier manifests go once every worker has its own, this boot's stay", async () => {
+  const { files, left } = await staged();
+  files.superseded();
+  assert.deepEqual(await left(), [OLD, OLD_NEXT, OWN, OWN_MANIFEST]);
+});
+
+test("a journal file goes when the last worker has released it, and no manifest is left", async () => {
+  const { files, left } = await staged();
+  files.released(0, [OLD]);
+  files.released(1, [OLD, OLD_NEXT]);
+  assert.ok((await left()).includes(OLD), "an earlier manifest still names it");
+  files.superseded();
+  assert.deepEqual(await left(), [OLD_NEXT, OWN, OWN_MANIFEST]);
+  files.released(0, [OLD_NEXT]);
+  assert.deepEqual(await left(), [OWN, OWN_MANIFEST]);
+});
+
+test("what a worker released before its restart counts no more", async () => {
+  const { files, left } = await staged();
+  files.superseded();
+  files.released(0, [OLD]);
+  files.workerDown(0);
+  files.released(1, [OLD]);
+  assert.ok((await left()).includes(OLD));
+});
+
+test("a file of this boot is never removed here", async () => {
+  const { files, left } = await staged();
+  files.superseded();
+  for (const worker of [0, 1]) files.released(worker, [OWN, "node.json"]);
+  assert.ok((await left()).includes(OWN));
+});
