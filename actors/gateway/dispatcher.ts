@@ -47,7 +47,7 @@ export interface DispatchHost extends WorkerView {
   /** Why changes are refused now, as an error reply; null: they are not. */
   refusesWrite(deniesOom: boolean): string | null;
   /** Whether a partition's commands can run now: it serves, and no transaction holds it. */
-  isReady(keyspace: number, partition: number): boolean;
+  canRun(keyspace: number, partition: number): boolean;
   /** Calls back when they can, or with the error to reply. */
   whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void;
   /** Takes the running command back: something threw. Its vnodes restart. */
@@ -230,7 +230,7 @@ export class Dispatcher {
       } else this.#forward(connection, request, entry, owner, partition);
       return;
     }
-    if (!host.isReady(client.keyspace, partition)) {
+    if (!host.canRun(client.keyspace, partition)) {
       this.#retryWhenReady(connection, request, entry, partition);
       return;
     }
@@ -274,7 +274,7 @@ export class Dispatcher {
         return;
       }
       owner = own;
-      if (owner === host.index && !host.isReady(client.keyspace, partition)) {
+      if (owner === host.index && !host.canRun(client.keyspace, partition)) {
         this.#retryWhenReady(connection, request, entry, partition);
         return;
       }

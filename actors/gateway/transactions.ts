@@ -57,7 +57,7 @@ export class Transactions implements Router {
     const partitions = keys.map((key) => executor.partitionOf(keyspace, key, 0, key.length));
     const isHere = partitions.every((partition) => {
       const isOwn = host.ownerOf(keyspace, partition) === host.index;
-      return isOwn && host.isReady(keyspace, partition);
+      return isOwn && host.canRun(keyspace, partition);
     });
     if (!isHere) {
       void this.#watchElsewhere(client, keys, partitions);
@@ -148,7 +148,7 @@ export class Transactions implements Router {
     reply: RespWriter,
   ): void {
     const host = this.#host;
-    const waiting = [...vnodes].find((id) => !host.isReady(id >>> 16, id & 0xffff));
+    const waiting = [...vnodes].find((id) => !host.canRun(id >>> 16, id & 0xffff));
     if (waiting !== undefined) {
       this.#retryHere(client, steps, vnodes, waiting);
       return;

@@ -141,7 +141,9 @@ export class KeyAccess {
   /** Removes every key of the partition. */
   flush(): void {
     this.partition.flush();
-    if (this.#unsynced !== null) this.gate = this.#unsynced.touchAll();
+    // Where there was nothing to remove there is no op, and nothing to wait for.
+    const isBusy = this.partition.isBusy;
+    if (this.#unsynced !== null && isBusy) this.gate = this.#unsynced.touchAll();
   }
 
   /** When the open key expires, wall ms; 0: never. */

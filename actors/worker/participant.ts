@@ -292,7 +292,7 @@ export class Participant {
   /** Calls back when these vnodes serve and nobody holds them. */
   #whenReady(vnodes: readonly number[], done: (refusal: string | null) => void): void {
     const host = this.#host;
-    const next = vnodes.find((id) => !host.isReady(id >>> 16, id & 0xffff));
+    const next = vnodes.find((id) => !host.canRun(id >>> 16, id & 0xffff));
     if (next === undefined) {
       done(null);
       return;

@@ -357,6 +357,10 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, ConnectionHost 
   }
 
   isReady(keyspace: number, partition: number): boolean {
+    return this.vnodesHere.isReady(keyspace, partition);
+  }
+
+  canRun(keyspace: number, partition: number): boolean {
     if (this.locks.size > 0 && !this.locks.isFree(vnodeId(keyspace, partition))) return false;
     return this.vnodesHere.isReady(keyspace, partition);
   }

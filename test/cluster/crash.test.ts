@@ -28,8 +28,14 @@ interface Record {
   register: { low: number; high: number };
   list: { low: number; high: number };
   pair: { low: number; high: number };
-  /** Fields of the hash that is deleted and made again; undefined: may or may not be there. */
-  hash: Map<string, string | null | undefined>;
+  /** Fields of the hash that is deleted and made again. */
+  hash: Map<string, Field>;
+}
+
+/** What a field was by the last answer, and how many later writes of it are unanswered. */
+interface Field {
+  value: string | null;
+  pending: number;
 }
 
 type Command = { readonly args: readonly string[]; readonly acknowledged: () => void };
@@ -83,19 +89,28 @@ function nextCommands(record: Record, random: Random): Command[] {
     case 4: {
       const field = `f${below(random, 5)}`;
       const value = String(random.u32());
-      record.hash.set(field, undefined);
-      const acknowledged = () => void record.hash.set(field, value);
+      const acknowledged = touch(record, field, value);
       return [{ args: ["HSET", `h:${name}`, field, value], acknowledged }];
     }
     default: {
-      const fields = [...record.hash.keys()];
-      for (const field of fields) record.hash.set(field, undefined);
+      const removed = [...record.hash.keys()].map((field) => touch(record, field, null));
       const acknowledged = () => {
-        for (const field of fields) record.hash.set(field, null);
+        for (const done of removed) done();
       };
       return [{ args: ["DEL", `h:${name}`], acknowledged }];
     }
   }
+}
+
+/** Notes a write of a field that is about to be sent; what it returns notes its answer. */
+function touch(record: Record, field: string, value: string | null): () => void {
+  const entry = record.hash.get(field) ?? { value: null, pending: 0 };
+  record.hash.set(field, entry);
+  entry.pending++;
+  return () => {
+    entry.value = value;
+    entry.pending--;
+  };
 }
 
 /** Sends pipelines until the connection ends; notes every acknowledgement in order. */
@@ -147,10 +162,10 @@ async function check(client: TestClient, record: Record): Promise<void> {
   within(Number(a ?? 0), record.pair, `pair ${name}`);
   record.pair = { low: Number(a ?? 0), high: Number(a ?? 0) };
 
-  for (const [field, expected] of record.hash) {
-    const found = await client.call("HGET", `h:${name}`, field);
-    if (expected !== undefined) assert.equal(found, expected, `hash ${name} field ${field}`);
-    record.hash.set(field, found as string | null);
+  for (const [field, { value, pending }] of record.hash) {
+    const found = (await client.call("HGET", `h:${name}`, field)) as string | null;
+    if (pending === 0) assert.equal(found, value, `hash ${name} field ${field}`);
+    record.hash.set(field, { value: found, pending: 0 });
   }
 }
 

@@ -13,16 +13,18 @@ export const TOOL_TIMEOUT_MS = 60_000;
 /** Without colours, history files and settings of whoever runs the tests. */
 const ENV = { REDISCLI_HISTFILE: "/dev/null", REDISCLI_RCFILE: "/dev/null", TERM: "xterm" };
 
-/** Runs a tool to its end; input, if any, is what it reads. */
-export function run(tool: string, args: readonly string[], input?: string): Promise<Ended> {
+/** Runs a tool to its end; input, if any, is what it reads. A signal that ends it is an error. */
+export async function run(tool: string, args: readonly string[], input = ""): Promise<Ended> {
   const child = spawn(tool, args, {
     env: environment(ENV),
     stdio: ["pipe", "pipe", "pipe"],
     timeout: TOOL_TIMEOUT_MS,
   });
   child.stdin.on("error", () => {}); // a tool may end before it has read all
-  child.stdin.end(input ?? "");
-  return ended(child);
+  child.stdin.end(input, "latin1");
+  const end = await ended(child);
+  if (child.signalCode === null) return end;
+  throw new Error(`${tool} was ended by ${child.signalCode}: ${end.stdout}${end.stderr}`);
 }
 
 export class Terminal {
