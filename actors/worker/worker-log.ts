@@ -11,7 +11,7 @@ import { CoterieError } from "../../runtime/base/errors.ts";
 import type { Durability } from "../../runtime/config.ts";
 import type { Journal } from "../../runtime/storage/journal.ts";
 import type { Gates } from "../gateway/connection.ts";
-import type { UnsyncedKeys } from "../vnode/key-access.ts";
+import type { UnsyncedKeys } from "../vnode/open-key.ts";
 import { SYSTEM_KEYSPACE, type VnodeLog } from "../vnode/vnode.ts";
 
 /** Entries of the filter of unsynced keys; keys that share one wait for each other's syncs. */
@@ -22,6 +22,9 @@ export class WorkerLog implements VnodeLog, Gates {
   readonly #durabilities: readonly Durability[];
   readonly #filter = new Float64Array(FILTER_ENTRIES);
   #waiting: { commit: number; done: () => void }[] = [];
+  /** The writer whose op came last, and its bytes as words: nearly always the same one. */
+  #lastBuffer: Buffer | null = null;
+  #lastWords: Int32Array = new Int32Array(0);
   readonly #always: UnsyncedKeys;
   readonly #written: UnsyncedKeys;
 
@@ -69,25 +72,36 @@ export class WorkerLog implements VnodeLog, Gates {
   }
 
   append(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
-    const length = end - start;
-    const journal = this.#journal;
-    const at = journal.open(vnodeId, sequence, length);
-    if (at < 0) {
-      throw new CoterieError("DISK_FAILED", "the journal takes no ops: its disk failed");
+    const isDurable = this.#durabilities[vnodeId >>> 16] === "always";
+    if (start !== 0 || op.byteOffset % 4 !== 0) {
+      this.#append(vnodeId, sequence, op, start, end, isDurable);
+      return;
     }
-    op.copy(journal.arena, at, start, end);
-    journal.seal(length, this.#isAlways(vnodeId >>> 16));
+    if (op !== this.#lastBuffer) {
+      this.#lastBuffer = op;
+      this.#lastWords = new Int32Array(op.buffer, op.byteOffset, op.length >>> 2);
+    }
+    if (!this.#journal.append(vnodeId, sequence, this.#lastWords, end, isDurable)) throw dead();
   }
 
   /** Appends an op that recovery found and that may lie in the page cache only. */
   rewrite(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
+    this.#append(vnodeId, sequence, op, start, end, true);
+  }
+
+  #append(
+    vnodeId: number,
+    sequence: number,
+    op: Buffer,
+    start: number,
+    end: number,
+    isDurable: boolean,
+  ): void {
     const length = end - start;
     const at = this.#journal.open(vnodeId, sequence, length);
-    if (at < 0) {
-      throw new CoterieError("DISK_FAILED", "the journal takes no ops: its disk failed");
-    }
+    if (at < 0) throw dead();
     op.copy(this.#journal.arena, at, start, end);
-    this.#journal.seal(length, true);
+    this.#journal.seal(length, isDurable);
   }
 
   /** Resolves once everything appended so far is written. */
@@ -121,4 +135,8 @@ export class WorkerLog implements VnodeLog, Gates {
     const through = gate % 2 === 1 ? this.#journal.durableThrough : this.#journal.writtenThrough;
     return commit <= through;
   }
+}
+
+function dead(): CoterieError {
+  return new CoterieError("DISK_FAILED", "the journal takes no ops: its disk failed");
 }

@@ -8,9 +8,10 @@
  */
 import { assert } from "../base/assert.ts";
 import { readU32, writeU32, writeU64 } from "../base/bytes.ts";
-import { opChecksum } from "../base/hash.ts";
+import { copyWithChecksum, opChecksum } from "../base/hash.ts";
 import {
   alignToSector,
+  alignToWord,
   ENTRY_BYTES,
   FRAME_HEADER_BYTES,
   RECORD_HEADER_BYTES,
@@ -41,6 +42,7 @@ export class FrameArena {
   /** Offset of the first op that asked for durability, or -1. */
   durableFrom = -1;
 
+  #words: Int32Array;
   readonly #startBytes: number;
   readonly #bytesMax: number;
   #opened = -1;
@@ -50,6 +52,8 @@ export class FrameArena {
 
   // A vnode's slot in this journal.
   readonly #slots = new Map<number, number>();
+  /** The same for the first ids of a keyspace, without hashing: slot + 1, 0 none. */
+  readonly #slotOfId: (Uint32Array | undefined)[] = [];
   #lastVnode = -1;
   #lastSlot = -1;
   #vnodeIds = new Uint32Array(64);
@@ -72,13 +76,14 @@ export class FrameArena {
     this.#startBytes = startBytes;
     this.#bytesMax = bytesMax;
     this.bytes = Buffer.allocUnsafeSlow(startBytes);
+    this.#words = wordsOf(this.bytes);
   }
 
   /** See `Journal.open`. */
   open(vnodeId: number, sequence: number, bytesMax: number): number {
     assert(this.#opened === -1, "one op is open at a time");
     const start = this.at + RECORD_HEADER_BYTES;
-    const need = start + bytesMax + (this.#entries + 1) * ENTRY_BYTES + SECTOR_BYTES;
+    const need = alignToWord(start + bytesMax) + (this.#entries + 1) * ENTRY_BYTES + SECTOR_BYTES;
     if (need > this.bytes.length && !this.#grow(need)) return -1;
     const slot = vnodeId === this.#lastVnode ? this.#lastSlot : this.#slotOf(vnodeId);
     const entry = this.#entryOf[slot] as number;
@@ -93,8 +98,28 @@ export class FrameArena {
     return start;
   }
 
+  /** See `Journal.append`. */
+  append(
+    vnodeId: number,
+    sequence: number,
+    op: Int32Array,
+    bytes: number,
+    durable: boolean,
+  ): boolean {
+    const start = this.open(vnodeId, sequence, bytes);
+    if (start < 0) return false;
+    this.#seal(bytes, copyWithChecksum(this.#words, start >>> 2, op, bytes), durable);
+    return true;
+  }
+
   /** See `Journal.seal`. */
   seal(bytes: number, durable: boolean): void {
+    const start = this.at + RECORD_HEADER_BYTES;
+    this.bytes.fill(0, start + bytes, alignToWord(start + bytes));
+    this.#seal(bytes, opChecksum(this.bytes, start, start + bytes), durable);
+  }
+
+  #seal(bytes: number, checksum: number, durable: boolean): void {
     const slot = this.#opened;
     assert(slot !== -1 && bytes <= this.#openedBytesMax, "a sealed op is open and within its room");
     let entry = this.#entryOf[slot] as number;
@@ -102,16 +127,16 @@ export class FrameArena {
     if (entry < 0) entry = this.#addEntry(slot);
     else link = this.#entryLast[entry] as number;
     const record = this.at;
-    const start = record + RECORD_HEADER_BYTES;
-    const target = this.bytes;
-    writeU32(target, record, bytes);
-    writeU32(target, record + 4, opChecksum(target, start, start + bytes));
-    writeU32(target, record + 8, entry);
-    writeU32(target, record + 12, link);
+    const words = this.#words;
+    const at = record >>> 2;
+    words[at] = bytes;
+    words[at + 1] = checksum;
+    words[at + 2] = entry;
+    words[at + 3] = link;
     this.#entryLast[entry] = record;
     this.#entryCount[entry] = (this.#entryCount[entry] as number) + 1;
     if (durable && this.durableFrom < 0) this.durableFrom = record;
-    this.at = start + bytes;
+    this.at = alignToWord(record + RECORD_HEADER_BYTES + bytes);
     this.ops++;
     this.#opened = -1;
   }
@@ -133,7 +158,7 @@ export class FrameArena {
       if (link < mark) this.#entryLast[entry] = link;
       this.#entryCount[entry] = (this.#entryCount[entry] as number) - 1;
       this.ops--;
-      record += RECORD_HEADER_BYTES + readU32(this.bytes, record);
+      record = alignToWord(record + RECORD_HEADER_BYTES + readU32(this.bytes, record));
     }
     // Entries are in the order of their first ops, so the emptied ones are the last.
     while (this.#entries > 0 && this.#entryCount[this.#entries - 1] === 0) {
@@ -191,6 +216,7 @@ export class FrameArena {
     this.durableFrom = -1;
     if (this.bytes.length > ARENA_KEEP_BYTES_MAX) {
       this.bytes = Buffer.allocUnsafeSlow(this.#startBytes);
+      this.#words = wordsOf(this.bytes);
     }
   }
 
@@ -228,16 +254,32 @@ export class FrameArena {
   }
 
   #slotOf(vnodeId: number): number {
+    const known = this.#slotOfId[vnodeId >>> 16]?.[vnodeId & 0xffff] ?? 0;
+    if (known > 0) {
+      this.#lastVnode = vnodeId;
+      this.#lastSlot = known - 1;
+      return known - 1;
+    }
     let slot = this.#slots.get(vnodeId);
     if (slot === undefined) {
       slot = this.#slots.size;
       this.#slots.set(vnodeId, slot);
       if (slot === this.#vnodeIds.length) this.#growSlots(slot * 2);
       this.#vnodeIds[slot] = vnodeId;
+      this.#remember(vnodeId, slot);
     }
     this.#lastVnode = vnodeId;
     this.#lastSlot = slot;
     return slot;
+  }
+
+  /** Keyspaces and partitions are dense from 0; what is not stays in the map alone. */
+  #remember(vnodeId: number, slot: number): void {
+    const keyspace = vnodeId >>> 16;
+    const partition = vnodeId & 0xffff;
+    if (keyspace >= DENSE_MAX || partition >= DENSE_MAX) return;
+    this.#slotOfId[keyspace] ??= new Uint32Array(DENSE_MAX);
+    (this.#slotOfId[keyspace] as Uint32Array)[partition] = slot + 1;
   }
 
   #grow(need: number): boolean {
@@ -247,6 +289,7 @@ export class FrameArena {
     const larger = Buffer.allocUnsafeSlow(Math.min(size, this.#bytesMax));
     this.bytes.copy(larger, 0, 0, this.at);
     this.bytes = larger;
+    this.#words = wordsOf(this.bytes);
     return true;
   }
 
@@ -281,4 +324,11 @@ function grownF64(source: Float64Array, size: number): Float64Array<ArrayBuffer>
   const target = new Float64Array(size);
   target.set(source);
   return target;
+}
+
+/** Keyspaces, and partitions of one, that are looked up by number. */
+const DENSE_MAX = 1024;
+
+function wordsOf(bytes: Buffer): Int32Array {
+  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
 }

@@ -68,6 +68,11 @@ function digits(value: number, width: number): string {
   return String(value).padStart(width, "0");
 }
 
+/** Ops of a frame begin at whole words: they are copied and checked four bytes at a time. */
+export function alignToWord(position: number): number {
+  return (position + 3) & ~3;
+}
+
 /** The next sector boundary at or after `position`. */
 export function alignToSector(position: number): number {
   return Math.ceil(position / SECTOR_BYTES) * SECTOR_BYTES;

@@ -179,6 +179,20 @@ export class Journal {
     this.#arena.seal(bytes, durable);
   }
 
+  /**
+   * `open` and `seal` of an op that lies at the start of `op`, in whole words: one pass over it.
+   * False: refuse the command, as with `open`.
+   */
+  append(
+    vnodeId: number,
+    sequence: number,
+    op: Int32Array,
+    bytes: number,
+    durable: boolean,
+  ): boolean {
+    return !this.#dead && this.#arena.append(vnodeId, sequence, op, bytes, durable);
+  }
+
   cancel(): void {
     this.#arena.cancel();
   }

@@ -9,6 +9,7 @@
 import { readU32, readU64 } from "../base/bytes.ts";
 import { opChecksum } from "../base/hash.ts";
 import {
+  alignToWord,
   decodeFileHeader,
   decodeFrameHeader,
   ENTRY_BYTES,
@@ -205,7 +206,7 @@ class Replay {
         throw corruptJournal({ path: this.#path(file), offset: record }, "an op in it is damaged");
       }
       if (!this.#offer(segment, at)) ready = false;
-      record = op.end;
+      record = alignToWord(op.end);
     }
     this.#closeFrame(bytes, at);
     return ready;

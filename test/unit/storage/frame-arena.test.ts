@@ -4,7 +4,11 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { readU32, readU64 } from "../../../runtime/base/bytes.ts";
 import { FrameArena } from "../../../runtime/storage/frame-arena.ts";
-import { ENTRY_BYTES, RECORD_HEADER_BYTES } from "../../../runtime/storage/journal-format.ts";
+import {
+  ENTRY_BYTES,
+  FRAME_HEADER_BYTES,
+  RECORD_HEADER_BYTES,
+} from "../../../runtime/storage/journal-format.ts";
 
 /** Reads every vnode's ops back along the links, last to first. */
 function readByLinks(arena: FrameArena): Map<number, string[]> {
@@ -98,4 +102,28 @@ test("a file's account holds the largest sequence of each vnode, also after a re
   put(arena, 1, 4, "again");
   arena.reset(2, 512);
   assert.deepEqual([...arena.fileUse().sequences], [4]);
+});
+
+test("an op appended in words is the op written in place", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ minLength: 1, maxLength: 70 }), { minLength: 1 }),
+      (ops) => {
+        const [inPlace, inWords] = [new FrameArena(512), new FrameArena(512)];
+        for (const [i, op] of ops.entries()) {
+          const text = Buffer.from(op).toString("latin1");
+          put(inPlace, 1, i + 1, text);
+          const writer = Buffer.alloc(128, 0xff);
+          writer.set(op);
+          const words = new Int32Array(writer.buffer, writer.byteOffset, writer.length >>> 2);
+          assert.ok(inWords.append(1, i + 1, words, op.length, false));
+        }
+        const [a, b] = [inPlace, inWords].map((arena) => {
+          const from = FRAME_HEADER_BYTES;
+          return arena.bytes.subarray(from, arena.layDirectory() + ENTRY_BYTES);
+        });
+        assert.deepEqual(a, b);
+      },
+    ),
+  );
 });
