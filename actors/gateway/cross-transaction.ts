@@ -7,7 +7,7 @@
  */
 import type { Part, PrepareAnswer } from "../protocols/transactions.ts";
 import type { KeyContent } from "../vnode/commands/key-content.ts";
-import { EXEC_ABORTED, FAILED_INSIDE } from "../worker/participant.ts";
+import { execRefusal, FAILED_INSIDE } from "../worker/participant.ts";
 import type { Connection, ReplySlot } from "./connection.ts";
 import { byWorker, gathers, segmentsOf, stepReplies } from "./cross-plan.ts";
 import { type Claim, type CrossWorker, INTENT_BYTES_MAX } from "./cross-worker.ts";
@@ -92,8 +92,7 @@ export class CrossTransaction {
   /** Nothing was changed. */
   #refuse(text: string): void {
     this.#host.stats.noteError(text);
-    const isPlain = !this.#job.isMulti || /^(TRYAGAIN|BUSY) /.test(text);
-    this.#answer(encodeError(isPlain ? text : `${EXEC_ABORTED} (${text})`));
+    this.#answer(encodeError(this.#job.isMulti ? execRefusal(text) : text));
   }
 
   #answerReplies(replies: readonly (Buffer | null)[]): void {
@@ -241,7 +240,8 @@ export class CrossTransaction {
   ): Promise<Map<Part, readonly Buffer[]>> {
     const found = new Map<Part, readonly Buffer[]>();
     const { protocol } = this.#job.client;
-    const asks = [...byWorker(this.#host, parts)].map(async ([worker, own]) => {
+    const { onPoint } = this.#cross;
+    const ask = async ([worker, own]: readonly [number, readonly Part[]]) => {
       const message = { id: claim.id, nowMs, protocol, parts: own };
       const { replies, gate } = await this.#cross.commit(worker, message, this.#onUnknown);
       this.#gate = Math.max(this.#gate, gate);
@@ -252,8 +252,15 @@ export class CrossTransaction {
         at = end;
       }
       if (isLast) this.#cross.releaseOn(claim, worker);
-    });
-    await Promise.all(asks);
+    };
+    const workers = [...byWorker(this.#host, parts)];
+    if (onPoint === undefined || !this.#isWrite) await Promise.all(workers.map(ask));
+    else {
+      for (const worker of workers) {
+        await ask(worker);
+        onPoint("half");
+      }
+    }
     return found;
   }
 }

@@ -55,6 +55,9 @@ interface Open {
   isDone: boolean;
 }
 
+/** Where a test may end the process: the intent is logged, or the first of the parts is done. */
+export type CrashPoint = "logged" | "half";
+
 /** What the owners have locked for a transaction that is not logged yet. */
 export interface Claim {
   readonly id: string;
@@ -64,6 +67,7 @@ export interface Claim {
 }
 
 export class CrossWorker {
+  readonly onPoint: ((point: CrashPoint) => void) | undefined;
   readonly #host: DispatchHost;
   readonly #participant: Participant;
   readonly #intents: Intents;
@@ -82,11 +86,14 @@ export class CrossWorker {
     participant: Participant;
     intents: Intents;
     timers: Timers;
+    /** For tests: told of each point; parts are done one after the other then. */
+    onPoint: ((point: CrashPoint) => void) | undefined;
   }) {
     this.#host = options.host;
     this.#participant = options.participant;
     this.#intents = options.intents;
     this.#timers = options.timers;
+    this.onPoint = options.onPoint;
     // No op id may be forgotten while an intent can still ask for its part again.
     this.#openMax = Math.floor(OP_IDS_MAX / (2 * options.host.config.workers));
   }
@@ -177,6 +184,7 @@ export class CrossWorker {
     this.#open.set(intent.id, { intent, logged, isDone: false });
     this.#claims.delete(claim);
     await logged;
+    this.onPoint?.("logged");
     return intent;
   }
 

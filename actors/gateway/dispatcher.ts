@@ -7,66 +7,21 @@
  */
 import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
-import type { ClientsConfig } from "../../runtime/config.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
 import type { KeyCommand, NodeCommand } from "../command.ts";
-import {
-  type CommandEntry,
-  type CommandTable,
-  keyIndexes,
-  unknownCommand,
-} from "../command-table.ts";
-import type { Executor } from "../vnode/executor.ts";
+import { type CommandEntry, keyIndexes, unknownCommand } from "../command-table.ts";
 import { FAILED_INSIDE } from "../worker/participant.ts";
-import type { PartitionLocks } from "../worker/partition-locks.ts";
-import type { Pause } from "../worker/pause.ts";
-import type { Vnodes } from "../worker/vnodes.ts";
-import type { WorkerLog } from "../worker/worker-log.ts";
-import type { WorkerView } from "../worker/worker-view.ts";
-import type { Client } from "./client.ts";
+import { redirects, refusesToQueue } from "./admission.ts";
 import type { Connection } from "./connection.ts";
-import type { Exchange } from "./exchange.ts";
+import type { DispatchHost } from "./dispatch-host.ts";
 import { collectEverywhere, collectHere, copyOf, forward, isForOneWorker } from "./other-steps.ts";
 import type { Scatter } from "./scatter.ts";
-import type { Scratch } from "./scratch.ts";
-import type { SlotMap } from "./slot-map.ts";
 import { hasWholeGroups } from "./steps.ts";
 import type { Transactions } from "./transactions.ts";
 
-/** What the dispatcher needs of its worker. */
-export interface DispatchHost extends WorkerView {
-  readonly table: CommandTable;
-  readonly executor: Executor;
-  readonly exchange: Exchange;
-  readonly slots: SlotMap;
-  readonly locks: PartitionLocks;
-  readonly vnodesHere: Vnodes;
-  readonly gates: WorkerLog;
-  readonly clientPause: Pause;
-  readonly limits: ClientsConfig;
-  /** Why changes are refused now, as an error reply; null: they are not. */
-  refusesWrite(deniesOom: boolean): string | null;
-  /** Whether a partition's commands can run now: it serves, and no transaction holds it. */
-  canRun(keyspace: number, partition: number): boolean;
-  /** Calls back when they can, or with the error to reply. */
-  whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void;
-  /** Takes the running command back: something threw. Its vnodes restart. */
-  rollBack(mark: number, error: unknown): void;
-  mark(): number;
-  unpack(bytes: Buffer): unknown;
-  /** Makes sure that the turn has an end: its ops are committed, its ports flushed. */
-  schedule(): void;
-  newScratch(): Scratch;
-  /** A turn that no client's bytes have begun: reads the clock. */
-  beginTurn(): void;
-  /** One line for the log. */
-  report(facts: object): void;
-}
+export type { DispatchHost };
 
 const NO_AUTH = "NOAUTH Authentication required.";
-const CROSS_SLOT =
-  "CROSSSLOT Keys in request don't hash to the same slot: use the gateway port, or a {hash tag}";
-const QUEUE_TOO_LONG = "ERR this transaction is too large: nothing of it will be executed";
 
 export class Dispatcher {
   readonly #host: DispatchHost;
@@ -142,7 +97,7 @@ export class Dispatcher {
 
   #queue(connection: Connection, request: Request, entry: CommandEntry): void {
     const { client } = connection;
-    const refusal = this.#refusesToQueue(client, request, entry);
+    const refusal = refusesToQueue(this.#host, client, request, entry);
     if (refusal !== null) {
       client.isQueueBroken = true;
       this.#refuse(connection, entry, refusal);
@@ -151,41 +106,6 @@ export class Dispatcher {
     const reply = connection.reply();
     reply.queued();
     this.#end(connection, reply, 0);
-  }
-
-  /** Queues a command, or answers why it cannot be. */
-  #refusesToQueue(client: Client, request: Request, entry: CommandEntry): string | null {
-    const host = this.#host;
-    if (entry.isRefusedInMulti) return "ERR Command not allowed inside a transaction";
-    if (client.isDirect) {
-      const redirection = this.#redirects(client, request, entry);
-      if (redirection !== null) return redirection;
-    }
-    const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
-    // With several workers it is the owner's memory that counts: EXEC asks it.
-    if (refusal !== null && host.config.workers === 1) return refusal;
-    if (entry.isWrite) client.queuesWrites = true;
-    const isKept = client.isQueueBroken || client.enqueue(request, host.limits.queryBytesMax);
-    return isKept ? null : QUEUE_TOO_LONG;
-  }
-
-  /** On a direct port: CROSSSLOT, MOVED, or null where the keys are here. */
-  #redirects(client: Client, request: Request, entry: CommandEntry): string | null {
-    const host = this.#host;
-    const indexes = keyIndexes(entry.command, request);
-    let slot = -1;
-    for (const index of indexes) {
-      const start = request.starts[index] as number;
-      const own = slotOf(request.bytes, start, request.ends[index] as number);
-      if (slot >= 0 && own !== slot) return CROSS_SLOT;
-      slot = own;
-    }
-    if (slot < 0) return null;
-    const [first] = indexes as [number];
-    const start = request.starts[first] as number;
-    const end = request.ends[first] as number;
-    const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
-    return host.ownerOf(client.keyspace, partition) === host.index ? null : host.slots.moved(slot);
   }
 
   /** Runs a checked request. */
@@ -256,7 +176,7 @@ export class Dispatcher {
     const { client } = connection;
     const { command } = entry;
     if (command.scope !== "keys") return;
-    const redirection = client.isDirect ? this.#redirects(client, request, entry) : null;
+    const redirection = client.isDirect ? redirects(host, client, request, entry) : null;
     if (redirection !== null) {
       this.#refuse(connection, entry, redirection);
       return;
@@ -325,7 +245,7 @@ export class Dispatcher {
     if (command.scope !== "session") return;
     const { client } = connection;
     if (client.isDirect && entry.facts.keys !== undefined) {
-      const redirection = this.#redirects(client, request, entry);
+      const redirection = redirects(this.#host, client, request, entry);
       if (redirection !== null) {
         this.#refuse(connection, entry, redirection);
         return;

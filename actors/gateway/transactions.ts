@@ -12,7 +12,8 @@ import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { CommandEntry } from "../command-table.ts";
 import type { ExecAnswer, ExecMessage, WatchMessage } from "../protocols/transactions.ts";
 import { vnodeId } from "../vnode/vnode.ts";
-import { EXEC_ABORTED, FAILED_INSIDE } from "../worker/participant.ts";
+import { execRefusal, FAILED_INSIDE } from "../worker/participant.ts";
+import { CROSS_SLOT } from "./admission.ts";
 import type { Client, QueuedCommand, Router, WatchedKey } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { vnodesByWorker } from "./cross-plan.ts";
@@ -34,8 +35,6 @@ import {
   vnodesOf,
   workerOfVnode,
 } from "./steps.ts";
-
-const CROSS_SLOT = "CROSSSLOT Keys in request don't hash to the same slot";
 
 export class Transactions implements Router {
   readonly #host: DispatchHost;
@@ -109,7 +108,7 @@ export class Transactions implements Router {
     const { watched } = client;
     const steps = stepsOf(host, client, queue);
     if (client.isDirect && isCrossSlot(host, steps)) {
-      reply.error(`${CROSS_SLOT}: use the gateway port, or a {hash tag}`);
+      reply.error(CROSS_SLOT);
       return;
     }
     const vnodes = vnodesOf(host, steps);
@@ -169,7 +168,7 @@ export class Transactions implements Router {
   #refusal(steps: readonly Step[]): string | null {
     for (const { entry } of steps) {
       const refusal = entry.isWrite ? this.#host.refusesWrite(entry.deniesOom) : null;
-      if (refusal !== null) return `${EXEC_ABORTED} (${refusal})`;
+      if (refusal !== null) return execRefusal(refusal);
     }
     return null;
   }
@@ -259,7 +258,7 @@ export class Transactions implements Router {
       return;
     }
     if (value.kind === "refused") {
-      done(encodeError(`${EXEC_ABORTED} (${value.text})`), 0);
+      done(encodeError(execRefusal(value.text)), 0);
       return;
     }
     const replies = [...value.replies];

@@ -4,9 +4,10 @@
  *
  * Invariant: between two calls no op is open and no key access holds a reference.
  */
-import { partitionShift, slotOf } from "../../runtime/ring/slots.ts";
+
 import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import { partitionShift, slotOf } from "../../runtime/ring/slots.ts";
 import type { OpId } from "../../runtime/table/op-ids.ts";
 import type { KeyCommand, KeyLookup, KeysCommand } from "../command.ts";
 import type { KeyAccess } from "./key-access.ts";

@@ -12,7 +12,8 @@ import type { HybridClock } from "../../runtime/causality/hlc.ts";
 import type { OpWriters } from "../../runtime/causality/op.ts";
 import { Partition } from "../../runtime/table/partition.ts";
 import type { SlabPool } from "../../runtime/table/slab-pool.ts";
-import { KeyAccess, type UnsyncedKeys } from "./key-access.ts";
+import { KeyAccess } from "./key-access.ts";
+import type { UnsyncedKeys } from "./open-key.ts";
 
 /** Where a vnode's ops go. */
 export interface VnodeLog {

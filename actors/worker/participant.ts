@@ -37,7 +37,12 @@ import { vnodeId } from "../vnode/vnode.ts";
 /** How often a part that throws is tried. */
 const TRIES_MAX = 3;
 
-export const EXEC_ABORTED = "EXECABORT Transaction discarded because of previous errors.";
+/** What EXEC replies where it may not run now: Redis's words where writes are refused. */
+export function execRefusal(text: string): string {
+  const isRefused = /^(OOM|MISCONF) /.test(text);
+  return isRefused ? `EXECABORT Transaction discarded because of: ${text}` : text;
+}
+
 export const FAILED_INSIDE =
   "ERR internal error: the command was not executed and its partition restarts; please report the log's lines about it";
 

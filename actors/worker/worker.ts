@@ -32,20 +32,20 @@ const context: WorkerContext = openWorker({
   portOptions: (peer) => ({
     onMessage: (kind, id, buffer, start, end) => {
       if (isHandleMessage(kind)) handles.serve(kind, id, buffer, start, end);
-      else runtime?.serve(peer, kind, id, buffer, start, end);
+      else runtime?.peers.serve(peer, kind, id, buffer, start, end);
     },
     onBatchEnd: () => {
       if (peer === "main") handles.portMoved();
       runtime?.turn.schedule();
     },
   }),
-  onPeerDied: (peer) => runtime?.workerDied(peer),
+  onPeerDied: (peer) => runtime?.peers.workerDied(peer),
   onStop: stop,
 });
 
 const handles = new LocalHandles({
   port: context.main,
-  connect: (open) => runtime?.acceptHandle(open),
+  connect: (open) => runtime?.gateway.acceptHandle(open),
 });
 const args = context.args as WorkerArgs;
 start().catch((error: unknown) => {
@@ -80,10 +80,10 @@ async function start(): Promise<void> {
   runtime = made;
   const facts = await opened.recover(made);
   context.openPorts();
-  await made.settle();
+  await made.peers.settle();
   const { bind } = args.config;
   const direct = args.directPorts[context.index] as number;
-  const accept = (isDirect: boolean) => (socket: Socket) => made.accept(socket, isDirect);
+  const accept = (isDirect: boolean) => (socket: Socket) => made.gateway.accept(socket, isDirect);
   servers.push(
     await listen({ host: bind, port: args.gatewayPort, shared: true, accept: accept(false) }),
     await listen({ host: bind, port: direct, shared: false, accept: accept(true) }),
@@ -136,13 +136,13 @@ async function drainNow(): Promise<void> {
   const late = systemTimers.after(DRAIN_TIMEOUT_MS, () => {
     for (const client of runtime?.clients.values() ?? []) client.connection?.destroy();
   });
-  await runtime?.drain();
+  await runtime?.gateway.drain();
   late.cancel();
 }
 
 /** Syncs what is acknowledged. */
 async function stop(): Promise<void> {
   await drain();
-  await runtime?.snapshotBeforeStop();
+  await runtime?.stop();
   await storage?.close();
 }

@@ -17,6 +17,19 @@ export interface ClosedFile {
   readonly sequences: Float64Array;
 }
 
+/** What one journal file holds, open or closed. */
+export interface FileUse {
+  readonly name: string;
+  readonly number: number;
+  /** The commit that the file begins with, or will. */
+  readonly firstCommit: number;
+  /** End of its last frame. */
+  readonly bytes: number;
+  readonly vnodes: Uint32Array;
+  /** Of each of `vnodes`, the largest sequence in this file. */
+  readonly sequences: Float64Array;
+}
+
 export class FileSpace {
   /** Oldest first: order of boot, worker, number, which is the order of the names. */
   #files: { readonly use: ClosedFile; readonly moved: Set<number> }[] = [];

@@ -11,6 +11,7 @@
  */
 import { copyBytes } from "../base/bytes.ts";
 import type { CoterieError } from "../base/errors.ts";
+import type { FileUse } from "./file-space.ts";
 import { diskError } from "./files.ts";
 import { FrameArena } from "./frame-arena.ts";
 import {
@@ -24,6 +25,7 @@ import {
 } from "./journal-format.ts";
 import { JournalSpace, type JournalSpaceOptions } from "./journal-space.ts";
 import { JournalSyncs, type SyncTimes } from "./journal-syncs.ts";
+import type { AcceptedFile } from "./manifest.ts";
 
 /** Bytes of a frame's header that are the same for all frames of a file. */
 const IDENTITY_BYTES = 32;
@@ -41,26 +43,6 @@ export interface JournalOptions extends JournalSpaceOptions {
   onWritten?(): void;
   /** `full` changed. */
   onFull?(full: boolean): void;
-}
-
-/** What one journal file holds: for file-space.ts and the manifest. */
-export interface FileUse {
-  readonly name: string;
-  readonly number: number;
-  /** The commit that the file begins with, or will. */
-  readonly firstCommit: number;
-  /** End of its last frame. */
-  readonly bytes: number;
-  readonly vnodes: Uint32Array;
-  /** Of each of `vnodes`, the largest sequence in this file. */
-  readonly sequences: Float64Array;
-}
-
-/** A file and how far it counts. */
-export interface AcceptedFile {
-  readonly name: string;
-  readonly firstCommit: number;
-  readonly accepted: number;
 }
 
 export class Journal {

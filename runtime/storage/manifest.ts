@@ -39,6 +39,13 @@ export interface Manifest {
   readonly files: readonly ManifestFile[];
 }
 
+/** A file and how far it counts. */
+export interface AcceptedFile {
+  readonly name: string;
+  readonly firstCommit: number;
+  readonly accepted: number;
+}
+
 /** All manifests of a folder together. */
 export interface Manifests {
   /** The largest boot that left one; 0 without any. */

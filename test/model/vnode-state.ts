@@ -158,15 +158,15 @@ export function canonicalValue(access: KeyAccess, key: Bytes): CanonicalValue {
     return { type, value, elements: [], count: 1, until, siblings: siblingsOf(access) };
   }
   const elements: (readonly [Bytes, Bytes])[] = [];
-  access.seek(0);
-  for (let ref = access.next(); ref !== 0; ref = access.next()) {
+  access.elements.seek(0);
+  for (let ref = access.elements.next(); ref !== 0; ref = access.elements.next()) {
     const name = textOf(access.partition, ref);
-    access.loadValue(ref);
+    access.elements.loadValue(ref);
     const value = Buffer.from(access.buffer.subarray(access.start, access.end));
     elements.push([name, valueText(type, true, value)]);
   }
   if (type !== "list") elements.sort(([a], [b]) => (a < b ? -1 : 1));
-  return { type, value: null, elements, count: access.count, until, siblings: [] };
+  return { type, value: null, elements, count: access.elements.count, until, siblings: [] };
 }
 
 function siblingsOf({ view, partition }: KeyAccess): Bytes[] {

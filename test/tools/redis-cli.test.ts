@@ -99,20 +99,21 @@ for (const workers of [1, 3]) {
   test(`on a terminal it hints and helps from COMMAND DOCS: ${where}`, limit, async () => {
     const { port } = await serverOf(workers);
     await using terminal = new Terminal(`redis-cli -p ${port}`);
-    await terminal.until(/127\.0\.0\.1:\d+> /);
-    terminal.type("set typed 1");
+    const prompt = /127\.0\.0\.1:\d+(\(TX\))?> /;
+    const answer = async (line: string, pattern: RegExp) => {
+      terminal.type(line);
+      const shown = await terminal.until(pattern);
+      await terminal.until(prompt);
+      return shown;
+    };
+    await terminal.until(prompt);
     // The hint after the name of a command comes from the server's own table.
-    assert.match(await terminal.until(/\nOK\r/), /key value \[NX\|XX/);
-    terminal.type("get typed");
-    await terminal.until(/\n"1"\r/);
-    terminal.type("help delex");
-    assert.match(await terminal.until(/group:.* string\r/), /IFEQ/);
-    terminal.type("multi");
-    await terminal.until(/\(TX\)> /);
-    terminal.type("incr typed");
-    await terminal.until(/QUEUED/);
-    terminal.type("exec");
-    await terminal.until(/1\) \(integer\) 2\r/);
+    assert.match(await answer("set typed 1", /\nOK\r/), /key value \[NX\|XX/);
+    await answer("get typed", /\n"1"\r/);
+    assert.match(await answer("help delex", /group:.* string\r/), /IFEQ/);
+    await answer("multi", /\nOK\r/);
+    await answer("incr typed", /QUEUED/);
+    await answer("exec", /1\) \(integer\) 2\r/);
     terminal.type("quit");
     assert.equal((await terminal.ended).code, 0);
   });

@@ -50,7 +50,7 @@ export class Terminal {
     void this.#end.then(() => this.#changed.resolve());
   }
 
-  /** Types a line. */
+  /** Types a line. Only at a prompt: redis-cli throws away what was typed before it. */
   type(line: string): void {
     this.#child.stdin?.write(`${line}\r`);
   }

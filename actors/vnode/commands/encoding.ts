@@ -41,20 +41,26 @@ function stringEncoding(key: KeyAccess): string {
 }
 
 function isSmallList(key: KeyAccess): boolean {
+  const { elements } = key;
   let bytes = LISTPACK_OVERHEAD;
-  key.seek(0);
-  for (let ref = key.next(); ref !== 0 && bytes <= LIST_LISTPACK_BYTES_MAX; ref = key.next()) {
-    key.loadValue(ref);
+  elements.seek(0);
+  for (
+    let ref = elements.next();
+    ref !== 0 && bytes <= LIST_LISTPACK_BYTES_MAX;
+    ref = elements.next()
+  ) {
+    elements.loadValue(ref);
     bytes += key.end - key.start + 2;
   }
   return bytes <= LIST_LISTPACK_BYTES_MAX;
 }
 
 function isIntegerSet(key: KeyAccess): boolean {
-  if (key.count > INTSET_ENTRIES_MAX) return false;
-  key.seek(0);
-  for (let ref = key.next(); ref !== 0; ref = key.next()) {
-    key.loadName(ref);
+  const { elements } = key;
+  if (elements.count > INTSET_ENTRIES_MAX) return false;
+  elements.seek(0);
+  for (let ref = elements.next(); ref !== 0; ref = elements.next()) {
+    elements.loadName(ref);
     if (!integer.parse(key.buffer, key.start, key.end)) return false;
   }
   return true;
@@ -62,14 +68,15 @@ function isIntegerSet(key: KeyAccess): boolean {
 
 /** Whether the collection has at most so many entries, all short. */
 function hasShortEntries(key: KeyAccess, entriesMax: number): boolean {
-  if (key.count > entriesMax) return false;
+  const { elements } = key;
+  if (elements.count > entriesMax) return false;
   const isHash = key.type === HASH;
-  key.seek(0);
-  for (let ref = key.next(); ref !== 0; ref = key.next()) {
-    key.loadName(ref);
+  elements.seek(0);
+  for (let ref = elements.next(); ref !== 0; ref = elements.next()) {
+    elements.loadName(ref);
     if (key.end - key.start > LISTPACK_ENTRY_BYTES_MAX) return false;
     if (!isHash) continue;
-    key.loadValue(ref);
+    elements.loadValue(ref);
     if (key.end - key.start > LISTPACK_ENTRY_BYTES_MAX) return false;
   }
   return true;

@@ -29,19 +29,19 @@ const NUMBER_BYTES_MAX = 5 * 1024;
 
 /** The field at argument 2 of the open hash, or 0. */
 function findField(key: KeyAccess, request: Request): Ref {
-  return key.find(request.bytes, request.starts[2] as number, request.ends[2] as number);
+  return key.elements.find(request.bytes, request.starts[2] as number, request.ends[2] as number);
 }
 
 function putNumber(key: KeyAccess, request: Request, text: string, counterKind: number): void {
   const value = Buffer.from(text, "latin1");
   const { bytes, starts, ends } = request;
   const start = starts[2] as number;
-  key.put(HASH, bytes, start, ends[2] as number, value, 0, value.length, counterKind);
+  key.elements.put(HASH, bytes, start, ends[2] as number, value, 0, value.length, counterKind);
 }
 
 /** An element's shown value as text; "" (no number) if it is longer than any number. */
 function valueText(key: KeyAccess, ref: Ref): string {
-  key.loadValue(ref);
+  key.elements.loadValue(ref);
   if (key.end - key.start > NUMBER_BYTES_MAX) return "";
   return key.buffer.toString("latin1", key.start, key.end);
 }
@@ -72,7 +72,7 @@ const hincrby = keyCommand({
       reply.error(WOULD_OVERFLOW);
       return;
     }
-    if (ref !== 0 && key.addFits(ref, delta)) key.addToElement(ref, delta);
+    if (ref !== 0 && key.elements.addFits(ref, delta)) key.elements.addToElement(ref, delta);
     else putNumber(key, request, total.toString(), INTEGER_COUNTER);
     reply.integer64(Number(total >> 32n), Number(BigInt.asUintN(32, total)));
   },
@@ -90,6 +90,7 @@ const hincrbyfloat = keyCommand({
   complexity: "O(1)",
   syntax: "key field increment",
   execute(key, request, reply) {
+    const { elements } = key;
     if (!request.float(3)) {
       reply.error(NOT_A_FLOAT);
       return;
@@ -111,9 +112,9 @@ const hincrbyfloat = keyCommand({
       reply.error(WOULD_BE_INFINITE);
       return;
     }
-    if (ref !== 0 && key.addFits(ref, delta)) key.addToElement(ref, delta);
+    if (ref !== 0 && elements.addFits(ref, delta)) elements.addToElement(ref, delta);
     else putNumber(key, request, formatLongDouble(current + delta), FLOAT_COUNTER);
-    key.loadValue(findField(key, request));
+    elements.loadValue(findField(key, request));
     reply.bulk(key.buffer, key.start, key.end);
   },
 });

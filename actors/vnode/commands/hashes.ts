@@ -15,6 +15,7 @@ import { takeNamed } from "./sets.ts";
  * writes a cell once.
  */
 function setFields(key: KeyAccess, request: Request, reply: RespWriter, command: string): number {
+  const { elements } = key;
   const { bytes, starts, ends, count } = request;
   if (count % 2 !== 0) {
     reply.error(wrongArguments(command));
@@ -26,10 +27,10 @@ function setFields(key: KeyAccess, request: Request, reply: RespWriter, command:
   for (let i = count - 2; i >= 2; i -= 2) {
     const start = starts[i] as number;
     const end = ends[i] as number;
-    const ref = key.find(bytes, start, end);
+    const ref = elements.find(bytes, start, end);
     if (ref === 0) added++;
-    else if (key.isWritten(ref)) continue;
-    key.put(HASH, bytes, start, end, bytes, starts[i + 1] as number, ends[i + 1] as number);
+    else if (elements.isWritten(ref)) continue;
+    elements.put(HASH, bytes, start, end, bytes, starts[i + 1] as number, ends[i + 1] as number);
   }
   return added;
 }
@@ -82,23 +83,27 @@ const hsetnx = keyCommand({
     const { bytes, starts, ends } = request;
     const start = starts[2] as number;
     const end = ends[2] as number;
-    if (key.find(bytes, start, end) !== 0) {
+    if (key.elements.find(bytes, start, end) !== 0) {
       reply.integer(0);
       return;
     }
-    key.put(HASH, bytes, start, end, bytes, starts[3] as number, ends[3] as number);
+    key.elements.put(HASH, bytes, start, end, bytes, starts[3] as number, ends[3] as number);
     reply.integer(1);
   },
 });
 
 /** Replies the value of the field at argument i of the open hash, or nil. */
 function replyField(key: KeyAccess, request: Request, i: number, reply: RespWriter): void {
-  const ref = key.find(request.bytes, request.starts[i] as number, request.ends[i] as number);
+  const ref = key.elements.find(
+    request.bytes,
+    request.starts[i] as number,
+    request.ends[i] as number,
+  );
   if (ref === 0) {
     reply.nil();
     return;
   }
-  key.loadValue(ref);
+  key.elements.loadValue(ref);
   reply.bulk(key.buffer, key.start, key.end);
 }
 
@@ -163,7 +168,7 @@ const hexists = keyCommand({
   execute(key, request, reply) {
     if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
     const { bytes, starts, ends } = request;
-    reply.integer(key.find(bytes, starts[2] as number, ends[2] as number) === 0 ? 0 : 1);
+    reply.integer(key.elements.find(bytes, starts[2] as number, ends[2] as number) === 0 ? 0 : 1);
   },
 });
 
@@ -178,7 +183,7 @@ const hlen = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, HASH, reply) !== REFUSED) reply.integer(key.count);
+    if (key.openAs(request, 1, HASH, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 
@@ -196,8 +201,12 @@ const hstrlen = keyCommand({
     const found = key.openAs(request, 1, HASH, reply);
     if (found === MISSING) reply.integer(0);
     if (found !== FOUND) return;
-    const ref = key.find(request.bytes, request.starts[2] as number, request.ends[2] as number);
-    if (ref !== 0) key.loadValue(ref);
+    const ref = key.elements.find(
+      request.bytes,
+      request.starts[2] as number,
+      request.ends[2] as number,
+    );
+    if (ref !== 0) key.elements.loadValue(ref);
     reply.integer(ref === 0 ? 0 : key.end - key.start);
   },
 });
@@ -222,19 +231,20 @@ function listingCommand({ name, summary, names, values }: ListingFacts): KeyComm
     complexity: "O(N) where N is the size of the hash.",
     syntax: "key",
     execute(key, request, reply) {
+      const { elements } = key;
       if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
-      const { count } = key;
+      const { count } = elements;
       if (names && values) reply.map(count);
       else reply.array(count);
-      key.seek(0);
+      elements.seek(0);
       for (let i = 0; i < count; i++) {
-        const ref = key.next();
+        const ref = elements.next();
         if (names) {
-          key.loadName(ref);
+          elements.loadName(ref);
           reply.bulk(key.buffer, key.start, key.end);
         }
         if (values) {
-          key.loadValue(ref);
+          elements.loadValue(ref);
           reply.bulk(key.buffer, key.start, key.end);
         }
       }

@@ -19,6 +19,7 @@ const EMPTY = Buffer.alloc(0);
 
 /** Copies the content of the open key, which is present. */
 export function takeContent(key: KeyAccess): KeyContent {
+  const { elements } = key;
   const { type, expiryAt: until } = key;
   if (type === STRING) {
     key.loadString();
@@ -26,14 +27,14 @@ export function takeContent(key: KeyAccess): KeyContent {
   }
   const names: Buffer[] = [];
   const values: Buffer[] = [];
-  key.seek(0);
-  for (let ref = key.next(); ref !== 0; ref = key.next()) {
+  elements.seek(0);
+  for (let ref = elements.next(); ref !== 0; ref = elements.next()) {
     if (type !== LIST) {
-      key.loadName(ref);
+      elements.loadName(ref);
       names.push(loaded(key));
     }
     if (type === LIST || type === HASH || type === ZSET) {
-      key.loadValue(ref);
+      elements.loadValue(ref);
       values.push(loaded(key));
     }
   }
@@ -57,11 +58,11 @@ export function putContent(key: KeyAccess, content: KeyContent): void {
   }
   key.expiryOfNew = until;
   if (type === LIST) {
-    for (const element of values) key.push(false, element, 0, element.length);
+    for (const element of values) key.elements.push(false, element, 0, element.length);
     return;
   }
   names.forEach((name, i) => {
     const element = values[i] ?? EMPTY;
-    key.put(type, name, 0, name.length, element, 0, element.length);
+    key.elements.put(type, name, 0, name.length, element, 0, element.length);
   });
 }

@@ -24,7 +24,7 @@ const NO_POSITION = "ERR no position is left between these elements of the list;
 
 /** Whether an element's value is argument i. */
 function holds(key: KeyAccess, ref: Ref, request: Request, i: number): boolean {
-  key.loadValue(ref);
+  key.elements.loadValue(ref);
   const length = key.end - key.start;
   if (length !== request.length(i)) return false;
   return equalBytes(key.buffer, key.start, request.bytes, request.starts[i] as number, length);
@@ -46,19 +46,20 @@ const lrem = keyCommand({
     if (key.openAs(request, 1, LIST, reply) === REFUSED) return;
     const ranks = ranksOf(key, request, 3, limit);
     ranks.sort((a, b) => b - a);
-    for (const rank of ranks) key.take(key.at(rank));
+    for (const rank of ranks) key.elements.take(key.elements.at(rank));
     reply.integer(ranks.length);
   },
 });
 
 /** Ranks of the elements that are argument i: from the head, or from the tail if `limit` < 0. */
 function ranksOf(key: KeyAccess, request: Request, i: number, limit: number): number[] {
-  const { count } = key;
+  const { elements } = key;
+  const { count } = elements;
   const most = limit === 0 ? count : Math.abs(limit);
   const ranks: number[] = [];
-  key.seek(limit < 0 ? count : 0);
+  elements.seek(limit < 0 ? count : 0);
   for (let seen = 0; seen < count && ranks.length < most; seen++) {
-    const ref = limit < 0 ? key.previous() : key.next();
+    const ref = limit < 0 ? elements.previous() : elements.next();
     if (holds(key, ref, request, i)) ranks.push(limit < 0 ? count - 1 - seen : seen);
   }
   return ranks;
@@ -87,15 +88,16 @@ const ltrim = keyCommand({
 });
 
 function trim(key: KeyAccess, start: number, stop: number): void {
-  const { count } = key;
+  const { elements } = key;
+  const { count } = elements;
   const first = Math.max(0, fromStart(start, count));
   const last = Math.min(count - 1, fromStart(stop, count));
   if (first > last) {
     key.deleteKey();
     return;
   }
-  for (let rank = count - 1; rank > last; rank--) key.take(key.at(rank));
-  for (let left = first; left > 0; left--) key.take(key.at(0));
+  for (let rank = count - 1; rank > last; rank--) elements.take(elements.at(rank));
+  for (let left = first; left > 0; left--) elements.take(elements.at(0));
 }
 
 const linsert = keyCommand({
@@ -110,6 +112,7 @@ const linsert = keyCommand({
     "O(N) where N is the number of elements to traverse before seeing the value pivot. This means that inserting somewhere on the left end on the list (head) can be considered O(1) and inserting somewhere on the right end (tail) is O(N).",
   syntax: "key <BEFORE | AFTER> pivot element",
   execute(key, request, reply) {
+    const { elements } = key;
     const isAfter = request.equalsIgnoreCase(2, "AFTER");
     if (!isAfter && !request.equalsIgnoreCase(2, "BEFORE")) {
       reply.error(SYNTAX_ERROR);
@@ -125,14 +128,14 @@ const linsert = keyCommand({
     }
     const right = isAfter ? pivot + 1 : pivot;
     const { bytes, starts, ends } = request;
-    const isIn = key.insert(
-      key.at(right - 1),
-      key.at(right),
+    const isIn = elements.insert(
+      elements.at(right - 1),
+      elements.at(right),
       bytes,
       starts[4] as number,
       ends[4] as number,
     );
-    if (isIn) reply.integer(key.count);
+    if (isIn) reply.integer(elements.count);
     else reply.error(NO_POSITION);
   },
 });
@@ -204,15 +207,16 @@ function replyPositions(
   { rank, count, maxLength }: PositionQuery,
   reply: RespWriter,
 ): number {
-  const length = key.count;
+  const { elements } = key;
+  const length = elements.count;
   const isBackward = rank < 0;
   const looks = maxLength === 0 ? length : Math.min(maxLength, length);
   const most = count === 0 ? length : count;
   let skips = Math.abs(rank) - 1;
   let matches = 0;
-  key.seek(isBackward ? length : 0);
+  elements.seek(isBackward ? length : 0);
   for (let seen = 0; seen < looks && matches < most; seen++) {
-    const ref = isBackward ? key.previous() : key.next();
+    const ref = isBackward ? elements.previous() : elements.next();
     if (!holds(key, ref, request, 2) || skips-- > 0) continue;
     reply.integer(isBackward ? length - 1 - seen : seen);
     matches++;

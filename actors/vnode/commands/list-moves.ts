@@ -47,15 +47,15 @@ function moveElement(
   const target = keys.at(request, 2);
   if (target.openAs(request, 2, LIST, reply) === REFUSED) return;
   source.open(request, 1);
-  const { count } = source;
-  const ref = source.at(from === HEAD ? 0 : count - 1);
-  source.loadValue(ref);
+  const { count } = source.elements;
+  const ref = source.elements.at(from === HEAD ? 0 : count - 1);
+  source.elements.loadValue(ref);
   reply.bulk(source.buffer, source.start, source.end);
   if (count === 1 && sameArguments(request, 1, 2)) return;
   const value = Buffer.from(source.buffer.subarray(source.start, source.end));
-  source.take(ref);
+  source.elements.take(ref);
   target.open(request, 2);
-  target.push(to === HEAD, value, 0, value.length);
+  target.elements.push(to === HEAD, value, 0, value.length);
 }
 
 const lmove = keysCommand({

@@ -41,9 +41,9 @@ function pushCommand({ name, atHead, needsList, since, summary }: PushFacts): Ke
       }
       const { bytes, starts, ends, count } = request;
       for (let i = 2; i < count; i++) {
-        key.push(atHead, bytes, starts[i] as number, ends[i] as number);
+        key.elements.push(atHead, bytes, starts[i] as number, ends[i] as number);
       }
-      reply.integer(key.count);
+      reply.integer(key.elements.count);
     },
   });
 }
@@ -87,13 +87,14 @@ export function popElements(
   count: number,
   reply: RespWriter,
 ): void {
-  const length = key.count;
+  const { elements } = key;
+  const length = elements.count;
   const popped = Math.min(count, length);
   reply.array(popped);
   if (popped === length) {
-    key.seek(atHead ? 0 : length);
+    elements.seek(atHead ? 0 : length);
     for (let i = 0; i < popped; i++) {
-      key.loadValue(atHead ? key.next() : key.previous());
+      elements.loadValue(atHead ? elements.next() : elements.previous());
       reply.bulk(key.buffer, key.start, key.end);
     }
     key.deleteKey();
@@ -103,10 +104,11 @@ export function popElements(
 }
 
 function popOne(key: KeyAccess, atHead: boolean, reply: RespWriter): void {
-  const ref = key.at(atHead ? 0 : key.count - 1);
-  key.loadValue(ref);
+  const { elements } = key;
+  const ref = elements.at(atHead ? 0 : elements.count - 1);
+  elements.loadValue(ref);
   reply.bulk(key.buffer, key.start, key.end);
-  key.take(ref);
+  elements.take(ref);
 }
 
 function popSeveral(
@@ -173,7 +175,7 @@ const llen = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, LIST, reply) !== REFUSED) reply.integer(key.count);
+    if (key.openAs(request, 1, LIST, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 
@@ -189,12 +191,13 @@ const lrange = keyCommand({
     "O(log(N)+M) where N is the length of the list and M the number of elements in the range.",
   syntax: "key start stop",
   execute(key, request, reply) {
+    const { elements } = key;
     if (!readInteger(request, 2, reply)) return;
     const start = request.integerValue;
     if (!readInteger(request, 3, reply)) return;
     const stop = request.integerValue;
     if (key.openAs(request, 1, LIST, reply) === REFUSED) return;
-    const { count } = key;
+    const { count } = elements;
     const first = Math.max(0, fromStart(start, count));
     const last = Math.min(count - 1, fromStart(stop, count));
     if (first > last) {
@@ -202,9 +205,9 @@ const lrange = keyCommand({
       return;
     }
     reply.array(last - first + 1);
-    key.seek(first);
+    elements.seek(first);
     for (let rank = first; rank <= last; rank++) {
-      key.loadValue(key.next());
+      elements.loadValue(elements.next());
       reply.bulk(key.buffer, key.start, key.end);
     }
   },
@@ -221,15 +224,16 @@ const lindex = keyCommand({
   complexity: "O(log(N)) where N is the length of the list.",
   syntax: "key index",
   execute(key, request, reply) {
+    const { elements } = key;
     const found = key.openAs(request, 1, LIST, reply);
     if (found === MISSING) reply.nil();
     if (found !== FOUND || !readInteger(request, 2, reply)) return;
-    const ref = key.at(fromStart(request.integerValue, key.count));
+    const ref = elements.at(fromStart(request.integerValue, elements.count));
     if (ref === 0) {
       reply.nil();
       return;
     }
-    key.loadValue(ref);
+    elements.loadValue(ref);
     reply.bulk(key.buffer, key.start, key.end);
   },
 });
@@ -245,15 +249,16 @@ const lset = keyCommand({
   complexity: "O(log(N)) where N is the length of the list.",
   syntax: "key index element",
   execute(key, request, reply) {
+    const { elements } = key;
     const found = key.openAs(request, 1, LIST, reply);
     if (found === MISSING) reply.error(NO_SUCH_KEY);
     if (found !== FOUND || !readInteger(request, 2, reply)) return;
-    const ref = key.at(fromStart(request.integerValue, key.count));
+    const ref = elements.at(fromStart(request.integerValue, elements.count));
     if (ref === 0) {
       reply.error(INDEX_OUT_OF_RANGE);
       return;
     }
-    key.setAt(ref, request.bytes, request.starts[3] as number, request.ends[3] as number);
+    elements.setAt(ref, request.bytes, request.starts[3] as number, request.ends[3] as number);
     reply.ok();
   },
 });

@@ -14,14 +14,15 @@ import { distinctRanks, RANDOM_PICKS_MAX } from "./random-ranks.ts";
 const HALF_LONG = 2 ** 62;
 
 function replyName(key: KeyAccess, ref: Ref, reply: RespWriter): void {
-  key.loadName(ref);
+  key.elements.loadName(ref);
   reply.bulk(key.buffer, key.start, key.end);
 }
 
 function popMember(key: KeyAccess, reply: RespWriter): void {
-  const ref = key.at(below(key.random, key.count));
+  const { elements } = key;
+  const ref = elements.at(below(key.random, elements.count));
   replyName(key, ref, reply);
-  key.take(ref);
+  elements.take(ref);
 }
 
 const spop = keyCommand({
@@ -48,6 +49,7 @@ const spop = keyCommand({
 });
 
 function popMembers(key: KeyAccess, request: Request, reply: RespWriter): void {
+  const { elements } = key;
   if (request.count > 3) {
     reply.error(SYNTAX_ERROR);
     return;
@@ -56,14 +58,14 @@ function popMembers(key: KeyAccess, request: Request, reply: RespWriter): void {
   const wanted = request.integerValue;
   const found = key.openAs(request, 1, SET, reply);
   if (found === REFUSED) return;
-  const { count } = key;
+  const { count } = elements;
   const popped = Math.min(wanted, count);
   reply.set(popped);
   if (popped < count) {
     for (let i = 0; i < popped; i++) popMember(key, reply);
   } else if (found === FOUND) {
-    key.seek(0);
-    for (let i = 0; i < count; i++) replyName(key, key.next(), reply);
+    elements.seek(0);
+    for (let i = 0; i < count; i++) replyName(key, elements.next(), reply);
     key.deleteKey();
   }
 }
@@ -73,25 +75,27 @@ function replyPick(key: KeyAccess, ref: Ref, withValue: boolean, reply: RespWrit
   if (withValue && reply.protocol === 3) reply.array(2);
   replyName(key, ref, reply);
   if (!withValue) return;
-  key.loadValue(ref);
+  key.elements.loadValue(ref);
   reply.bulk(key.buffer, key.start, key.end);
 }
 
 /** Replies `wanted` elements: different ones, or (negative) with repetitions. */
 function replyPicks(key: KeyAccess, wanted: number, withValues: boolean, reply: RespWriter): void {
-  const { count, random } = key;
+  const { elements } = key;
+  const { random } = key;
+  const { count } = elements;
   const picks = wanted < 0 && count > 0 ? -wanted : Math.min(Math.abs(wanted), count);
   reply.array(withValues && reply.protocol === 2 ? picks * 2 : picks);
   if (wanted < 0) {
     for (let i = 0; i < picks && !reply.overflowed; i++) {
-      replyPick(key, key.at(below(random, count)), withValues, reply);
+      replyPick(key, elements.at(below(random, count)), withValues, reply);
     }
   } else if (picks === count) {
-    key.seek(0);
-    for (let i = 0; i < count; i++) replyPick(key, key.next(), withValues, reply);
+    elements.seek(0);
+    for (let i = 0; i < count; i++) replyPick(key, elements.next(), withValues, reply);
   } else {
     for (const rank of distinctRanks(random, count, picks)) {
-      replyPick(key, key.at(rank), withValues, reply);
+      replyPick(key, elements.at(rank), withValues, reply);
     }
   }
 }
@@ -99,7 +103,8 @@ function replyPicks(key: KeyAccess, wanted: number, withValues: boolean, reply: 
 /** Without a count: one element's name, or nil. */
 function replyOne(key: KeyAccess, request: Request, type: number, reply: RespWriter): void {
   const found = key.openAs(request, 1, type, reply);
-  if (found === FOUND) replyName(key, key.at(below(key.random, key.count)), reply);
+  if (found === FOUND)
+    replyName(key, key.elements.at(below(key.random, key.elements.count)), reply);
   else if (found === MISSING) reply.nil();
 }
 

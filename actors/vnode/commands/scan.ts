@@ -65,6 +65,7 @@ export function readScanOptions(
 
 /** Runs SSCAN or HSCAN: key at argument 1, cursor at 2. */
 export function replyScan(key: KeyAccess, request: Request, reply: RespWriter, type: number): void {
+  const { elements } = key;
   const cursor = readCursor(request, 2);
   if (cursor < 0) {
     reply.error(INVALID_CURSOR);
@@ -72,19 +73,19 @@ export function replyScan(key: KeyAccess, request: Request, reply: RespWriter, t
   }
   const found = key.openAs(request, 1, type, reply);
   if (found === REFUSED) return;
-  const { count } = key;
+  const { count } = elements;
   // As Redis does: options of a scan of nothing are not looked at.
   const options = count === 0 ? undefined : readScanOptions(request, 3, reply);
   if (count > 0 && options === undefined) return;
-  const start = cursor >= HASHES ? count : key.rankOfHash(cursor);
+  const start = cursor >= HASHES ? count : elements.rankOfHash(cursor);
   const end = options === undefined ? start : pageEnd(key, start, options.count);
   const mark = reply.mark();
   reply.array(2);
-  reply.bulkText(end < count ? String(key.nameHash(key.at(end))) : "0", "latin1");
+  reply.bulkText(end < count ? String(elements.nameHash(elements.at(end))) : "0", "latin1");
   if (options?.pattern == null) {
     reply.array((end - start) * (type === HASH ? 2 : 1));
-    key.seek(start);
-    for (let rank = start; rank < end; rank++) replyElement(key, key.next(), type, reply);
+    elements.seek(start);
+    for (let rank = start; rank < end; rank++) replyElement(key, elements.next(), type, reply);
     return;
   }
   replyMatches(key, start, end, options.pattern, type, reply);
@@ -95,12 +96,13 @@ export function replyScan(key: KeyAccess, request: Request, reply: RespWriter, t
 
 /** The rank behind a page of `most` elements that begins at `start`: hashes are not torn apart. */
 function pageEnd(key: KeyAccess, start: number, most: number): number {
-  const { count } = key;
+  const { elements } = key;
+  const { count } = elements;
   let end = start + most;
   if (end >= count) return count;
-  const last = key.nameHash(key.at(end - 1));
-  key.seek(end);
-  while (end < count && key.nameHash(key.next()) === last) end++;
+  const last = elements.nameHash(elements.at(end - 1));
+  elements.seek(end);
+  while (end < count && elements.nameHash(elements.next()) === last) end++;
   return end;
 }
 
@@ -112,12 +114,13 @@ function replyMatches(
   type: number,
   reply: RespWriter,
 ): void {
+  const { elements } = key;
   const list = reply.openArray();
   let matches = 0;
-  key.seek(start);
+  elements.seek(start);
   for (let rank = start; rank < end && !pattern.exhausted; rank++) {
-    const ref = key.next();
-    key.loadName(ref);
+    const ref = elements.next();
+    elements.loadName(ref);
     if (!pattern.matches(key.buffer, key.start, key.end)) continue;
     replyElement(key, ref, type, reply);
     matches++;
@@ -126,9 +129,9 @@ function replyMatches(
 }
 
 function replyElement(key: KeyAccess, ref: Ref, type: number, reply: RespWriter): void {
-  key.loadName(ref);
+  key.elements.loadName(ref);
   reply.bulk(key.buffer, key.start, key.end);
   if (type !== HASH) return;
-  key.loadValue(ref);
+  key.elements.loadValue(ref);
   reply.bulk(key.buffer, key.start, key.end);
 }

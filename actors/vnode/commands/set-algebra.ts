@@ -38,7 +38,7 @@ function readSets(
   for (let i = first; i < end; i++) {
     const key = keys.at(request, i);
     if (key.openAs(request, i, SET, reply) === REFUSED) return undefined;
-    counts.push(key.count);
+    counts.push(key.elements.count);
   }
   return { keys, request, first, counts };
 }
@@ -54,9 +54,9 @@ function openSet({ keys, request, first }: Sets, index: number): KeyAccess {
 function membersOf(sets: Sets, index: number): Buffer[] {
   const key = openSet(sets, index);
   const members: Buffer[] = [];
-  key.seek(0);
-  for (let ref = key.next(); ref !== 0; ref = key.next()) {
-    key.loadName(ref);
+  key.elements.seek(0);
+  for (let ref = key.elements.next(); ref !== 0; ref = key.elements.next()) {
+    key.elements.loadName(ref);
     members.push(Buffer.from(key.buffer.subarray(key.start, key.end)));
   }
   return members;
@@ -74,7 +74,7 @@ function filterBy(
   const kept: Buffer[] = [];
   for (const member of members) {
     if (kept.length >= most) break;
-    if ((key.find(member, 0, member.length) !== 0) === isIn) kept.push(member);
+    if ((key.elements.find(member, 0, member.length) !== 0) === isIn) kept.push(member);
   }
   return kept;
 }
@@ -158,7 +158,8 @@ function storeCommand({ name, summary, complexity, combine }: AlgebraFacts): Key
       target.open(request, 1);
       target.deleteKey();
       target.reopen();
-      for (const member of members) target.put(SET, member, 0, member.length, NOTHING, 0, 0);
+      for (const member of members)
+        target.elements.put(SET, member, 0, member.length, NOTHING, 0, 0);
       reply.integer(members.length);
     },
   });

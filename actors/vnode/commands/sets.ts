@@ -8,7 +8,7 @@ const NOTHING = Buffer.alloc(0);
 
 /** Adds a member to the open key. */
 function putMember(key: KeyAccess, name: Buffer, start: number, end: number): void {
-  key.put(SET, name, start, end, NOTHING, 0, 0);
+  key.elements.put(SET, name, start, end, NOTHING, 0, 0);
 }
 
 const sadd = keyCommand({
@@ -30,10 +30,10 @@ const sadd = keyCommand({
     for (let i = 2; i < count; i++) {
       const start = starts[i] as number;
       const end = ends[i] as number;
-      const ref = key.find(bytes, start, end);
+      const ref = key.elements.find(bytes, start, end);
       // A member that is there is written again: a concurrent removal then leaves it.
       if (ref === 0) added++;
-      else if (key.isWritten(ref)) continue;
+      else if (key.elements.isWritten(ref)) continue;
       putMember(key, bytes, start, end);
     }
     reply.integer(added);
@@ -65,9 +65,9 @@ export function takeNamed(
   let taken = 0;
   for (let i = first; i < request.count; i++) {
     const start = request.starts[i] as number;
-    const ref = key.find(request.bytes, start, request.ends[i] as number);
+    const ref = key.elements.find(request.bytes, start, request.ends[i] as number);
     if (ref === 0) continue;
-    key.take(ref);
+    key.elements.take(ref);
     taken++;
   }
   return taken;
@@ -84,12 +84,13 @@ const smembers = keyCommand({
   complexity: "O(N) where N is the set cardinality.",
   syntax: "key",
   execute(key, request, reply) {
+    const { elements } = key;
     if (key.openAs(request, 1, SET, reply) === REFUSED) return;
-    const { count } = key;
+    const { count } = elements;
     reply.set(count);
-    key.seek(0);
+    elements.seek(0);
     for (let i = 0; i < count; i++) {
-      key.loadName(key.next());
+      elements.loadName(elements.next());
       reply.bulk(key.buffer, key.start, key.end);
     }
   },
@@ -108,7 +109,7 @@ const sismember = keyCommand({
   execute(key, request, reply) {
     if (key.openAs(request, 1, SET, reply) === REFUSED) return;
     const { bytes, starts, ends } = request;
-    reply.integer(key.find(bytes, starts[2] as number, ends[2] as number) === 0 ? 0 : 1);
+    reply.integer(key.elements.find(bytes, starts[2] as number, ends[2] as number) === 0 ? 0 : 1);
   },
 });
 
@@ -127,7 +128,7 @@ const smismember = keyCommand({
     const { bytes, starts, ends, count } = request;
     reply.array(count - 2);
     for (let i = 2; i < count; i++) {
-      reply.integer(key.find(bytes, starts[i] as number, ends[i] as number) === 0 ? 0 : 1);
+      reply.integer(key.elements.find(bytes, starts[i] as number, ends[i] as number) === 0 ? 0 : 1);
     }
   },
 });
@@ -143,7 +144,7 @@ const scard = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, SET, reply) !== REFUSED) reply.integer(key.count);
+    if (key.openAs(request, 1, SET, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 
@@ -168,10 +169,10 @@ const smove = keysCommand({
     const target = keys.at(request, 2);
     if (target.openAs(request, 2, SET, reply) === REFUSED) return;
     source.open(request, 1);
-    const ref = source.find(bytes, start, end);
+    const ref = source.elements.find(bytes, start, end);
     reply.integer(ref === 0 ? 0 : 1);
     if (ref === 0 || request.bytesAt(1).equals(request.bytesAt(2))) return;
-    source.take(ref);
+    source.elements.take(ref);
     target.open(request, 2);
     putMember(target, bytes, start, end);
   },

@@ -132,17 +132,18 @@ const scoreBytes = Buffer.alloc(SCORE_BYTES);
 function rankAtScore(key: KeyAccess, score: number, isAfter: boolean): number {
   writeScore(scoreBytes, 0, score);
   if (isAfter) nextScore(scoreBytes, 0);
-  return key.rankOfScore(scoreBytes);
+  return key.elements.rankOfScore(scoreBytes);
 }
 
 /** Rank of the first member that is not below the bound, or (`isAfter`) is above it. */
 function rankAtMember(key: KeyAccess, bytes: Buffer, bound: MemberBound, isAfter: boolean): number {
-  if (bound.edge !== 0) return bound.edge < 0 ? 0 : key.count;
+  const { elements } = key;
+  if (bound.edge !== 0) return bound.edge < 0 ? 0 : elements.count;
   let low = 0;
-  let high = key.count;
+  let high = elements.count;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    key.loadName(key.at(middle));
+    elements.loadName(elements.at(middle));
     const order = compareBytes(key.buffer, key.start, key.end, bytes, bound.start, bound.end);
     if (order < 0 || (isAfter && order === 0)) low = middle + 1;
     else high = middle;
@@ -195,7 +196,7 @@ function readRankRange(
   const start = request.integerValue;
   if (!readInteger(request, 3, reply)) return undefined;
   const stop = request.integerValue;
-  return ({ count }) => {
+  return ({ elements: { count } }) => {
     const first = Math.max(0, fromStart(start, count));
     const end = Math.min(count - 1, fromStart(stop, count)) + 1;
     return isReversed ? { first: count - end, end: count - first } : { first, end };
@@ -224,6 +225,7 @@ const zrange = keyCommand({
     "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned.",
   syntax: "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
   execute(key, request, reply) {
+    const { elements } = key;
     const options = readOptions(request, 4, reply);
     if (options === undefined) return;
     const find = readRange(request, options, reply);
@@ -234,9 +236,15 @@ const zrange = keyCommand({
     const nested = withScores && reply.protocol === 3;
     const count = Math.max(0, end - first);
     reply.array(withScores && !nested ? count * 2 : count);
-    key.seek(isReversed ? end : first);
+    elements.seek(isReversed ? end : first);
     for (let i = 0; i < count; i++) {
-      replyMember(key, isReversed ? key.previous() : key.next(), withScores, nested, reply);
+      replyMember(
+        key,
+        isReversed ? elements.previous() : elements.next(),
+        withScores,
+        nested,
+        reply,
+      );
     }
   },
 });

@@ -48,7 +48,7 @@ const scratch = Buffer.alloc(SCORE_BYTES);
 
 /** The score of a member of the open sorted set. */
 export function scoreOf(key: KeyAccess, ref: Ref): number {
-  key.loadValue(ref);
+  key.elements.loadValue(ref);
   return readScore(key.buffer, key.start);
 }
 
@@ -87,7 +87,7 @@ function addMember(
   const { bytes } = request;
   const start = request.starts[i + 1] as number;
   const end = request.ends[i + 1] as number;
-  const ref = key.find(bytes, start, end);
+  const ref = key.elements.find(bytes, start, end);
   let next = score;
   let outcome = ADDED;
   if (ref === 0) {
@@ -102,7 +102,7 @@ function addMember(
   }
   writeScore(scratch, 0, next);
   // A score that stays is written again: a concurrent removal then leaves the member.
-  key.put(ZSET, bytes, start, end, scratch, 0, SCORE_BYTES);
+  key.elements.put(ZSET, bytes, start, end, scratch, 0, SCORE_BYTES);
   return outcome;
 }
 
@@ -191,7 +191,11 @@ const zscore = keyCommand({
   syntax: "key member",
   execute(key, request, reply) {
     if (key.openAs(request, 1, ZSET, reply) === REFUSED) return;
-    const ref = key.find(request.bytes, request.starts[2] as number, request.ends[2] as number);
+    const ref = key.elements.find(
+      request.bytes,
+      request.starts[2] as number,
+      request.ends[2] as number,
+    );
     if (ref === 0) reply.nil();
     else reply.double(scoreOf(key, ref));
   },
@@ -208,7 +212,7 @@ const zcard = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, ZSET, reply) !== REFUSED) reply.integer(key.count);
+    if (key.openAs(request, 1, ZSET, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 
@@ -221,7 +225,7 @@ export function replyMember(
   reply: RespWriter,
 ): void {
   if (nested) reply.array(2);
-  key.loadName(ref);
+  key.elements.loadName(ref);
   reply.bulk(key.buffer, key.start, key.end);
   if (withScore) reply.double(scoreOf(key, ref));
 }
@@ -239,6 +243,7 @@ const zpopmin = keyCommand({
     "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.",
   syntax: "key [count]",
   execute(key, request, reply) {
+    const { elements } = key;
     const hasCount = request.count > 2;
     if (request.count > 3) {
       reply.error(SYNTAX_ERROR);
@@ -249,13 +254,13 @@ const zpopmin = keyCommand({
     const found = key.openAs(request, 1, ZSET, reply);
     if (found === MISSING) reply.array(0);
     if (found !== FOUND) return;
-    const popped = Math.min(wanted, key.count);
+    const popped = Math.min(wanted, elements.count);
     const nested = hasCount && reply.protocol === 3;
     reply.array(nested ? popped : popped * 2);
     for (let i = 0; i < popped; i++) {
-      const ref = key.at(0);
+      const ref = elements.at(0);
       replyMember(key, ref, true, nested, reply);
-      key.take(ref);
+      elements.take(ref);
     }
   },
 });

@@ -85,6 +85,33 @@ for (const durability of ["os", "always"] as const) {
   });
 }
 
+for (const point of ["logged", "half"]) {
+  test(`what was ${point} when the process died is done wholly at the next start`, async () => {
+    const armed = { COTERIE_TEST_COMMANDS: "1", COTERIE_TEST_CRASH_POINT: `${point}:1` };
+    await using server = await startServer({ workers: 3 });
+    const setUp = await server.connect();
+    await setUp.call("MSET", ...KEYS.flatMap((key) => [key, "0"]), "moved:a", "x");
+    for (const [round, value] of [300, 301, 302].entries()) {
+      await server.restart({ workers: 3, env: armed });
+      await assert.rejects(write(await server.connect(), value));
+      await server.ended;
+      // Recovery may be killed as well, and comes with another number of workers.
+      await server.restart({ workers: [2, 1, 4][round] ?? 3, env: {} });
+      await server.kill9();
+      await server.restart({ workers: 3 });
+      using reader = await server.connect();
+      const found = (await reader.call("MGET", ...KEYS)) as string[];
+      assert.deepEqual(
+        found,
+        KEYS.map(() => String(value)),
+      );
+      assert.deepEqual(await reader.call("MGET", "moved:a", "moved:b"), ["x", null]);
+      // Once, however often it was asked for.
+      assert.equal(Number((await reader.call("GET", "count")) ?? 0), round);
+    }
+  });
+}
+
 test("the death of a worker leaves no half transaction, and no partition locked", async () => {
   const env = { COTERIE_TEST_COMMANDS: "1" };
   await using server = await startServer({ workers: 3, durability: "always", env });

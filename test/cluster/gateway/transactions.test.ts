@@ -245,6 +245,37 @@ everywhere(
   },
 );
 
+everywhere("elements that move between keys while others push are never lost", async (scene) => {
+  const { server, client, keys } = scene;
+  const [a, b, c] = keys;
+  const pushers = await Promise.all(Array.from({ length: 4 }, () => server.connect()));
+  const movers = await Promise.all(Array.from({ length: 3 }, () => server.connect()));
+  let pushed = 0;
+  await Promise.all([
+    ...pushers.map(async (pusher, n) => {
+      for (let i = 0; i < 60; i++) {
+        const key = keys[(n + i) % 3] as string;
+        if (typeof (await pusher.call("RPUSH", key, `${n}:${i}`)) === "number") pushed++;
+      }
+    }),
+    ...movers.map(async (mover, n) => {
+      for (let i = 0; i < 25; i++) {
+        await mover.call(
+          "LMOVE",
+          keys[(n + i) % 3] ?? "",
+          keys[(n + i + 1) % 3] ?? "",
+          "LEFT",
+          "RIGHT",
+        );
+      }
+    }),
+  ]);
+  const lists = await client.pipeline(...[a, b, c].map((key) => ["LRANGE", key, "0", "-1"]));
+  const found = (lists as string[][]).flat();
+  assert.equal(new Set(found).size, pushed);
+  assert.equal(found.length, pushed);
+});
+
 test("node-wide commands in a transaction see every worker, in their place", async () => {
   const server = servers.get(3) as TestServer;
   using client = await clientOn(server, 1, 3);

@@ -1,3 +1,4 @@
+/** One connection over a fake transport: order, gates, limits on what waits, and its ends. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Connection, ReplySlot } from "../../../actors/gateway/connection.ts";

@@ -1,3 +1,4 @@
+/** Who holds partitions, who waits for them, and in which order they go on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LOCK_TIMEOUT_MS, PartitionLocks } from "../../../actors/worker/partition-locks.ts";

@@ -1,3 +1,4 @@
+/** Encoded replies: where one ends, and how those of parts become one. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { arrayOf, encodeError, endOfReply, mergeReplies } from "../../../actors/gateway/replies.ts";

@@ -6,9 +6,10 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
+import type { FileUse } from "../../../runtime/storage/file-space.ts";
 import { FileSpace } from "../../../runtime/storage/file-space.ts";
 import type { FileSystem } from "../../../runtime/storage/files.ts";
-import { type FileUse, Journal, type JournalOptions } from "../../../runtime/storage/journal.ts";
+import { Journal, type JournalOptions } from "../../../runtime/storage/journal.ts";
 import { journalFileName } from "../../../runtime/storage/journal-format.ts";
 import {
   type Manifest,

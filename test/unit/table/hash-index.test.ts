@@ -1,3 +1,4 @@
+/** The hash index against a map: entries found, moved and removed while the index grows. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

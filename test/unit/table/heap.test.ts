@@ -1,3 +1,4 @@
+/** The heap of off-heap blocks: what is allocated stays apart, what is freed is used again. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,4 @@
+/** The counted tree against a sorted array: order, ranks, and iteration both ways. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

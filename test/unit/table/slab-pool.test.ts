@@ -1,3 +1,4 @@
+/** The pool of slabs: references name their bytes, and slabs are taken and given back. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,4 @@
+/** Intents as bytes: round trips, refusals of what is cut, the golden file of version 1. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,0 +1,56 @@
+/**
+ * What a command must pass before it is queued or run: on a direct port its keys must be that
+ * worker's and of one slot, as on a node of a Redis Cluster; in a transaction there must be room.
+ */
+import type { Request } from "../../runtime/codec/request.ts";
+import { slotOf } from "../../runtime/ring/slots.ts";
+import { type CommandEntry, keyIndexes } from "../command-table.ts";
+import type { Client } from "./client.ts";
+import type { DispatchHost } from "./dispatcher.ts";
+
+export const CROSS_SLOT =
+  "CROSSSLOT Keys in request don't hash to the same slot: use the gateway port, or a {hash tag}";
+const QUEUE_TOO_LONG = "ERR this transaction is too large: nothing of it will be executed";
+
+/** Queues a command, or answers why it cannot be. */
+export function refusesToQueue(
+  host: DispatchHost,
+  client: Client,
+  request: Request,
+  entry: CommandEntry,
+): string | null {
+  if (entry.isRefusedInMulti) return "ERR Command not allowed inside a transaction";
+  if (client.isDirect) {
+    const redirection = redirects(host, client, request, entry);
+    if (redirection !== null) return redirection;
+  }
+  const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
+  // With several workers it is the owner's memory that counts: EXEC asks it.
+  if (refusal !== null && host.config.workers === 1) return refusal;
+  if (entry.isWrite) client.queuesWrites = true;
+  const isKept = client.isQueueBroken || client.enqueue(request, host.limits.queryBytesMax);
+  return isKept ? null : QUEUE_TOO_LONG;
+}
+
+/** On a direct port: CROSSSLOT, MOVED, or null where the keys are here. */
+export function redirects(
+  host: DispatchHost,
+  client: Client,
+  request: Request,
+  entry: CommandEntry,
+): string | null {
+  const indexes = keyIndexes(entry.command, request);
+  let slot = -1;
+  for (const index of indexes) {
+    const start = request.starts[index] as number;
+    const own = slotOf(request.bytes, start, request.ends[index] as number);
+    if (slot >= 0 && own !== slot) return CROSS_SLOT;
+    slot = own;
+  }
+  if (slot < 0) return null;
+  const [first] = indexes as [number];
+  const start = request.starts[first] as number;
+  const end = request.ends[first] as number;
+  const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
+  return host.ownerOf(client.keyspace, partition) === host.index ? null : host.slots.moved(slot);
+}

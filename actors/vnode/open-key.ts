@@ -1,0 +1,152 @@
+/**
+ * The key that commands have open: what it is, the range last found in it, and the changes that
+ * strings and collections share. `KeyAccess` and `ElementAccess` are its two faces.
+ *
+ * Invariants: a command's first change opens its op, and every change goes both into the op and
+ * into the table.
+ */
+import { type CellName, emptyCellName } from "../../runtime/causality/cell-name.ts";
+import { KeyView } from "../../runtime/table/key-view.ts";
+import type { MemoryTable } from "../../runtime/table/memory-table.ts";
+import type { Partition } from "../../runtime/table/partition.ts";
+import { BLOB } from "../../runtime/table/record.ts";
+import { hiddenCells, shownDot } from "../../runtime/table/shown.ts";
+import type { Ref } from "../../runtime/table/slab-pool.ts";
+
+/** Which keys have ops that are not yet durable, so that nothing undurable is shown (design 5). */
+export interface UnsyncedKeys {
+  /** The commit that a reader of this key must wait for; 0: none. */
+  gateOf(hash: number): number;
+  /** Notes that the op being made touches this key; it will be in this commit. */
+  touch(hash: number): number;
+  /** As `touch`, for an op that touches every key. */
+  touchAll(): number;
+}
+
+export const NOTHING: Buffer = Buffer.alloc(0);
+
+export class OpenKey {
+  readonly partition: Partition;
+  readonly table: MemoryTable;
+  readonly view: KeyView;
+  readonly unsynced: UnsyncedKeys | null;
+  /** Wall time of the turn, ms. */
+  nowMs = 0;
+  /** The largest commit that the reply must wait for; 0: none. */
+  gate = 0;
+  /** When a collection that the next change makes expires; 0: never. */
+  expiryOfNew = 0;
+
+  /** The range last found. */
+  buffer: Buffer = NOTHING;
+  start = 0;
+  end = 0;
+
+  /** The key's own bytes. */
+  key: Buffer = NOTHING;
+  keyStart = 0;
+  keyEnd = 0;
+  hash = 0;
+
+  /** Elements made by the running op, to tell list positions apart. */
+  pushes = 0;
+  readonly #cellName: CellName = emptyCellName();
+
+  constructor(partition: Partition, unsynced: UnsyncedKeys | null) {
+    this.partition = partition;
+    this.table = partition.table;
+    this.view = new KeyView(partition);
+    this.unsynced = unsynced;
+  }
+
+  /** Looks at the key again, after changes. */
+  reopen(): number {
+    return this.view.open(this.key, this.keyStart, this.keyEnd, this.nowMs);
+  }
+
+  /** Opens the command's op, if it has none yet, for a change of the key. */
+  begin(): void {
+    if (!this.partition.isOpen) {
+      this.partition.begin();
+      this.pushes = 0;
+    }
+    if (this.unsynced !== null) this.gate = this.unsynced.touch(this.hash);
+  }
+
+  /** Points the range at the whole of these bytes. */
+  loadWhole(bytes: Buffer): void {
+    this.buffer = bytes;
+    this.start = 0;
+    this.end = bytes.length;
+  }
+
+  /** The key's cell of this type and name; good until the next one is asked for. */
+  cell(type: number, name: Buffer | null, start: number, end: number): CellName {
+    const cell = this.#cellName;
+    cell.key = this.key;
+    cell.keyStart = this.keyStart;
+    cell.keyEnd = this.keyEnd;
+    cell.type = type;
+    cell.name = name;
+    cell.nameStart = start;
+    cell.nameEnd = end;
+    return cell;
+  }
+
+  /** The dot of the version that the resolver shows. */
+  shownDot(ref: Ref): { slot: number; counter: number } {
+    const { records } = this.table;
+    if ((records.flags(ref) & BLOB) === 0) {
+      return { slot: records.slot(ref), counter: records.counter(ref) };
+    }
+    return shownDot(this.partition, ref, this.view);
+  }
+
+  /** Removes everything under the key. */
+  clear(): void {
+    const { key, partition } = this;
+    partition.writer.clear(key, this.keyStart, this.keyEnd);
+    partition.mutations.clear(key, this.keyStart, this.keyEnd, this.table.op.covers);
+  }
+
+  /** Writes a head without a value: a collection's, or one for its expiry. */
+  setHead(type: number, until: number): void {
+    const { key, keyStart, keyEnd } = this;
+    const { writer, mutations } = this.partition;
+    writer.setHead(key, keyStart, keyEnd, type, 0, NOTHING, 0, 0, until);
+    const { covers } = this.table.op;
+    mutations.setHead(key, keyStart, keyEnd, type, 0, NOTHING, 0, 0, until, covers);
+  }
+
+  /** Removes one cell. */
+  remove(type: number, name: Buffer | null, start: number, end: number): void {
+    const { writer, mutations } = this.partition;
+    const cell = this.cell(type, name, start, end);
+    writer.remove(cell);
+    mutations.remove(cell, this.table.op.covers);
+  }
+
+  /** Takes away the elements of other types that the shown one hides. */
+  removeHidden(): void {
+    for (const { type, name } of hiddenCells(this.partition, this.view)) {
+      this.remove(type, name, 0, name.length);
+    }
+  }
+
+  /**
+   * Takes away the heads of other types, by their dots: a new head in their place would be born too
+   * late to rule the elements' copies of the expiry.
+   */
+  removeHiddenHeads(): void {
+    const { partition, view } = this;
+    const hidden = view.heads().filter((head) => head.type !== view.type);
+    if (hidden.length === 0) return;
+    const dots = hidden.map((head) => partition.originDot(head.slot, head.counter));
+    const { writer, mutations } = partition;
+    const cell = this.cell(view.type, null, 0, 0);
+    const start = writer.length;
+    writer.remove(cell);
+    writer.context(start, dots);
+    mutations.remove(cell, partition.coversDots(dots));
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What keeps a worker's memory and files in bounds, put together: snapshots, old files, chores.
+ *
+ * Invariant: none of it runs within a command: it goes in slices between turns.
+ */
+import { type Clock, systemTimers } from "../../runtime/base/clock.ts";
+import type { ClientsConfig } from "../../runtime/config.ts";
+import { systemFiles } from "../../runtime/storage/files.ts";
+import type { Client } from "../gateway/client.ts";
+import type { Exchange } from "../gateway/exchange.ts";
+import type { Vnode } from "../vnode/vnode.ts";
+import { Chores } from "./chores.ts";
+import { OldFiles } from "./old-files.ts";
+import type { PartitionLocks } from "./partition-locks.ts";
+import { Snapshots } from "./snapshots.ts";
+import type { WorkerArgs } from "./worker-args.ts";
+import type { WorkerStats } from "./worker-stats.ts";
+import type { WorkerStorage } from "./worker-storage.ts";
+import type { PersistenceFacts } from "./worker-view.ts";
+
+/** What upkeep needs of its worker. */
+export interface UpkeepHost {
+  readonly exchange: Exchange;
+  readonly stats: WorkerStats;
+  readonly limits: ClientsConfig;
+  readonly clients: ReadonlyMap<number, Client>;
+  readonly locks: PartitionLocks;
+  readonly isSweeping: boolean;
+  /** The vnode that serves now under this id, the node's own included. */
+  findAny(id: number): Vnode | undefined;
+  /** Every vnode, the node's own included. */
+  everyVnode(): Iterable<Vnode>;
+  /** Makes sure that the turn has an end. */
+  schedule(): void;
+}
+
+export interface WorkerUpkeepOptions {
+  readonly host: UpkeepHost;
+  readonly args: WorkerArgs;
+  readonly clock: Clock;
+  readonly storage: WorkerStorage;
+  /** Files of earlier boots that this worker needs no more. */
+  readonly released: (names: readonly string[]) => void;
+}
+
+export class WorkerUpkeep {
+  readonly #host: UpkeepHost;
+  readonly #storage: WorkerStorage;
+  readonly #snapshots: Snapshots;
+  readonly #chores: Chores;
+
+  constructor(options: WorkerUpkeepOptions) {
+    const { host, args, clock, storage } = options;
+    const { journal, keyspaces, snapshot } = args.config;
+    this.#host = host;
+    this.#storage = storage;
+    const snapshots = new Snapshots({
+      fs: systemFiles,
+      folder: args.folder,
+      clock,
+      config: snapshot,
+      find: (id) => host.findAny(id),
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+      taken: (taken) => storage.snapshotsTaken(taken),
+      failed: (error) => process.stderr.write(`snapshot failed: ${String(error)}\n`),
+    });
+    const oldFiles = new OldFiles({
+      storage,
+      find: (id) => host.findAny(id),
+      want: (vnode) => snapshots.want(vnode),
+      released: options.released,
+    });
+    const failed = (error: unknown) => process.stderr.write(`cleaning failed: ${String(error)}\n`);
+    this.#snapshots = snapshots;
+    this.#chores = new Chores({
+      clock,
+      timers: systemTimers,
+      exchange: host.exchange,
+      stats: host.stats,
+      snapshots,
+      limits: host.limits,
+      clients: host.clients,
+      locks: host.locks,
+      vnodes: () => host.everyVnode(),
+      isSweeping: () => host.isSweeping,
+      soon: (run) => void setImmediate(run),
+      schedule: () => host.schedule(),
+      clean: () => void oldFiles.clean().catch(failed),
+      interval: keyspaces.some((keyspace) => keyspace.durability === "interval")
+        ? { everyMs: journal.intervalMs, sync: () => storage.journal.syncNow() }
+        : null,
+    });
+  }
+
+  /** Starts a snapshot of every vnode that has changed. */
+  snapshot(): void {
+    for (const vnode of this.#host.everyVnode()) {
+      if (vnode.logBytes > 0) this.#snapshots.want(vnode);
+    }
+  }
+
+  /** Ends the chores; takes the snapshots that shorten the next start. */
+  stop(): Promise<void> {
+    this.#chores.stop();
+    return this.#snapshots.beforeStop(this.#host.everyVnode());
+  }
+
+  /** `vnodes`: those whose ops count. */
+  facts(vnodes: Iterable<Vnode>): PersistenceFacts {
+    const snapshots = this.#snapshots;
+    let opsSinceSnapshot = 0;
+    for (const vnode of vnodes) opsSinceSnapshot += vnode.opsSinceSnapshot;
+    return {
+      opsSinceSnapshot,
+      snapshotsRunning: snapshots.isRunning ? 1 : 0,
+      snapshotsTaken: snapshots.count,
+      lastSnapshotAtMs: snapshots.lastAtMs,
+      journalBytes: this.#storage.journalBytes,
+      isRefusing: this.#storage.journal.full,
+    };
+  }
+}
