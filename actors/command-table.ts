@@ -4,6 +4,7 @@
  * answers with the error that says so.
  */
 
+import { KEY_BYTES_MAX } from "../runtime/base/limits.ts";
 import type { Request } from "../runtime/codec/request.ts";
 import { NameTable } from "../runtime/codec/request.ts";
 import type { RespWriter } from "../runtime/codec/resp-writer.ts";
@@ -61,6 +62,14 @@ export class CommandEntry implements CatalogEntry {
   /** Whether a request has the right number of arguments. */
   accepts(count: number): boolean {
     return this.arity >= 0 ? count === this.arity : count >= -this.arity;
+  }
+
+  /** Whether a key is longer than a table can hold. */
+  exceedsKeyBytes(request: Request): boolean {
+    const { command } = this;
+    if (command.scope === "key") return request.length(command.keys?.first ?? 1) > KEY_BYTES_MAX;
+    if (command.scope !== "keys") return false;
+    return keyIndexes(command, request).some((index) => request.length(index) > KEY_BYTES_MAX);
   }
 
   /** What argument `i` makes of this entry: a container's subcommand, or the entry itself. */

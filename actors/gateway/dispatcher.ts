@@ -5,6 +5,8 @@
  * Invariant: a connection's commands on one key run in the order in which they were sent, and every
  * command is answered once.
  */
+
+import { KEY_BYTES_MAX } from "../../runtime/base/limits.ts";
 import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
@@ -21,6 +23,7 @@ import type { Transactions } from "./transactions.ts";
 
 export type { DispatchHost };
 
+const KEY_TOO_LONG = `ERR a key is longer than ${KEY_BYTES_MAX} bytes: shorten it, or store its hash`;
 const NO_AUTH = "NOAUTH Authentication required.";
 
 export class Dispatcher {
@@ -45,9 +48,13 @@ export class Dispatcher {
     }
     client.commandCount++;
     client.lastCommandAtMs = host.nowMs;
-    client.lastCommand = entry.command.name;
+    client.lastCommand = entry.fullName;
     if (!client.isAuthenticated && !entry.needsNoAuth) {
       this.#refuse(connection, entry, NO_AUTH);
+      return;
+    }
+    if (entry.exceedsKeyBytes(request)) {
+      this.#refuse(connection, entry, KEY_TOO_LONG);
       return;
     }
     if (host.clientPause.isOn && host.clientPause.holds(client, entry)) {
@@ -71,6 +78,10 @@ export class Dispatcher {
     }
     const text = `ERR wrong number of arguments for '${entry.fullName}' command`;
     this.#refuse(connection, entry, text);
+  }
+
+  #moved(connection: Connection, slot: number): string {
+    return this.#host.slots.moved(slot, connection.transport.localAddress);
   }
 
   #refuse(connection: Connection, entry: CommandEntry, text: string): void {
@@ -146,7 +157,7 @@ export class Dispatcher {
     const owner = host.ownerOf(client.keyspace, partition);
     if (owner !== host.index) {
       if (client.isDirect) {
-        this.#refuse(connection, entry, host.slots.moved(slotOf(request.bytes, start, end)));
+        this.#refuse(connection, entry, this.#moved(connection, slotOf(request.bytes, start, end)));
       } else this.#forward(connection, request, entry, owner, partition);
       return;
     }
@@ -277,7 +288,7 @@ export class Dispatcher {
     }
     host.executor.nowMs = host.nowMs;
     command.execute(host, client.keyspace, partition, request, reply);
-    this.#done(connection, reply, entry, 0);
+    this.#done(connection, reply, entry, host.gates.gateOfAll(client.keyspace));
   }
 
   #runNode(
@@ -295,7 +306,7 @@ export class Dispatcher {
     }
     if (isForOneWorker(host, client, command)) {
       const own = collectHere(host, client, command, request);
-      const { gate } = host.executor;
+      const gate = Math.max(host.executor.gate, host.gates.gateOfAll(client.keyspace));
       command.answer(client, request, [own], reply);
       this.#done(connection, reply, entry, gate);
       return;

@@ -60,7 +60,7 @@ export function collectEverywhere(
   const { workers } = host.config;
   const parts: unknown[] = new Array(workers);
   parts[host.index] = collectHere(host, client, command, request);
-  const { gate } = host.executor;
+  const gate = Math.max(host.executor.gate, host.gates.gateOfAll(client.keyspace));
   let failure: string | null = null;
   let waiting = workers - 1;
   const collected = () => {

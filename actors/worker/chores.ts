@@ -87,6 +87,7 @@ export class Chores {
     this.#watchClients();
     if (!this.#isWorking) this.#work();
     if (this.#ticks % SLOW_TICKS !== 0) return;
+    this.#options.stats.sample(clock.now());
     snapshots.wantDue(vnodes());
     this.#options.clean();
   }

@@ -53,6 +53,14 @@ export class WorkerLog implements VnodeLog, Gates {
     this.#written = { gateOf: () => 0, touch: written, touchAll: written };
   }
 
+  /** What a look at all keys of a keyspace must wait for; 0: nothing. */
+  gateOfAll(keyspace: number): number {
+    if (this.#durabilities[keyspace] !== "always") return 0;
+    const { collecting, pendingBytes, durableThrough } = this.#journal;
+    const commit = pendingBytes > 0 ? collecting : collecting - 1;
+    return commit > durableThrough ? commit * 2 + 1 : 0;
+  }
+
   /** How readers and writers of a keyspace wait. */
   unsynced(keyspace: number): UnsyncedKeys {
     return this.#isAlways(keyspace) ? this.#always : this.#written;
@@ -72,7 +80,7 @@ export class WorkerLog implements VnodeLog, Gates {
   }
 
   append(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
-    const isDurable = this.#durabilities[vnodeId >>> 16] === "always";
+    const isDurable = this.#isAlways(vnodeId >>> 16);
     if (start !== 0 || op.byteOffset % 4 !== 0) {
       this.#append(vnodeId, sequence, op, start, end, isDurable);
       return;
