@@ -150,6 +150,7 @@ class Node implements LocalNode, AdminSource {
     const earlier = new EarlierFiles({
       fs: systemFiles,
       folder: path,
+      nodeId,
       boot,
       workers: config.workers,
       failed: (error) => this.#log("old files stay", `old files stay: ${String(error)}`, {}),

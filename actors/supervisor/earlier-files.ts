@@ -8,11 +8,13 @@
  */
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
-import { parseManifestName } from "../../runtime/storage/manifest.ts";
+import { parseManifestName, readManifests } from "../../runtime/storage/manifest.ts";
 
 export interface EarlierFilesOptions {
   readonly fs: FileSystem;
   readonly folder: string;
+  /** The node's persistent id, 16 hex digits. */
+  readonly nodeId: string;
   /** This boot. */
   readonly boot: number;
   readonly workers: number;
@@ -39,6 +41,7 @@ export class EarlierFiles {
       const names = await fs.list(folder);
       const earlier = names.filter((name) => (parseManifestName(name)?.boot ?? boot) < boot);
       await this.#remove(earlier);
+      await this.#removeUnnamed(names);
       this.#isSuperseded = true;
       await this.#removeReleased();
     });
@@ -63,6 +66,18 @@ export class EarlierFiles {
   /** Resolves when nothing is being removed. */
   idle(): Promise<void> {
     return this.#working;
+  }
+
+  /** Journal files of earlier boots that no manifest names: spares, and what a crash left. */
+  async #removeUnnamed(names: readonly string[]): Promise<void> {
+    const { fs, folder, boot, nodeId } = this.#options;
+    const manifests = await readManifests(fs, folder, nodeId);
+    await this.#remove(
+      names.filter((name) => {
+        const isEarlier = (parseJournalFileName(name)?.boot ?? boot) < boot;
+        return isEarlier && !manifests.files.has(name);
+      }),
+    );
   }
 
   async #removeReleased(): Promise<void> {

@@ -48,6 +48,7 @@ export class WorkerUpkeep {
   readonly #storage: WorkerStorage;
   readonly #snapshots: Snapshots;
   readonly #chores: Chores;
+  readonly #oldFiles: OldFiles;
 
   constructor(options: WorkerUpkeepOptions) {
     const { host, args, clock, storage } = options;
@@ -61,10 +62,13 @@ export class WorkerUpkeep {
       config: snapshot,
       find: (id) => host.findAny(id),
       pause: () => new Promise((resolve) => setImmediate(resolve)),
-      taken: (taken) => storage.snapshotsTaken(taken),
+      taken: async (taken) => {
+        await storage.snapshotsTaken(taken);
+        await this.#oldFiles.clean();
+      },
       failed: (error) => process.stderr.write(`snapshot failed: ${String(error)}\n`),
     });
-    const oldFiles = new OldFiles({
+    this.#oldFiles = new OldFiles({
       storage,
       find: (id) => host.findAny(id),
       want: (vnode) => snapshots.want(vnode),
@@ -85,7 +89,7 @@ export class WorkerUpkeep {
       isSweeping: () => host.isSweeping,
       soon: (run) => void setImmediate(run),
       schedule: () => host.schedule(),
-      clean: () => void oldFiles.clean().catch(failed),
+      clean: () => void this.#oldFiles.clean().catch(failed),
       interval: keyspaces.some((keyspace) => keyspace.durability === "interval")
         ? { everyMs: journal.intervalMs, sync: () => storage.journal.syncNow() }
         : null,
@@ -99,7 +103,7 @@ export class WorkerUpkeep {
     }
   }
 
-  /** Ends the chores; takes the snapshots that shorten the next start. */
+  /** Ends the chores; takes the snapshots that shorten the next start, and drops what they replace. */
   stop(): Promise<void> {
     this.#chores.stop();
     return this.#snapshots.beforeStop(this.#host.everyVnode());

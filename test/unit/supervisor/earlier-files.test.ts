@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EarlierFiles } from "../../../actors/supervisor/earlier-files.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
+import { writeManifest } from "../../../runtime/storage/manifest.ts";
 import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
 
 const FOLDER = "/data";
+const NODE = "0123456789abcdef";
 const OLD = "journal-00000001-000-00000001.log";
 const OLD_NEXT = "journal-00000001-000-00000002.log";
 const OWN = "journal-00000002-000-00000001.log";
@@ -16,18 +18,21 @@ async function staged() {
   const disk = new MemoryDisk({ random: seeded(1) });
   const fs = disk.mount();
   await fs.makeFolder(FOLDER);
-  for (const name of [OLD, OLD_NEXT, OWN, OLD_MANIFEST, OWN_MANIFEST, "node.json"]) {
+  for (const name of [OLD, OLD_NEXT, OWN, OLD_MANIFEST, "node.json"]) {
     await (await fs.create(`${FOLDER}/${name}`, "new")).close();
   }
+  const named = [OLD, OLD_NEXT, OWN].map((name) => ({ name, firstCommit: 1 }));
+  const manifest = { nodeId: NODE, boot: 2, worker: 0, vnodes: [], files: named };
+  await writeManifest(fs, FOLDER, manifest);
   const errors: unknown[] = [];
   const failed = (error: unknown) => void errors.push(error);
-  const files = new EarlierFiles({ fs, folder: FOLDER, boot: 2, workers: 2, failed });
+  const files = new EarlierFiles({ fs, folder: FOLDER, nodeId: NODE, boot: 2, workers: 2, failed });
   const left = async () => {
     await files.idle();
     assert.deepEqual(errors, []);
     return (await fs.list(FOLDER)).filter((name) => name !== "node.json");
   };
-  return { files, left };
+  return { files, left, fs };
 }
 
 test("earlier manifests go once every worker has its own, this boot's stay", async () => {
@@ -61,4 +66,11 @@ test("a file of this boot is never removed here", async () => {
   files.superseded();
   for (const worker of [0, 1]) files.released(worker, [OWN, "node.json"]);
   assert.ok((await left()).includes(OWN));
+});
+
+test("a spare of an earlier boot, that no manifest names, is removed", async () => {
+  const { files, left, fs } = await staged();
+  await (await fs.create(`${FOLDER}/journal-00000001-001-00000004.log`, "new")).close();
+  files.superseded();
+  assert.deepEqual(await left(), [OLD, OLD_NEXT, OWN, OWN_MANIFEST]);
 });
