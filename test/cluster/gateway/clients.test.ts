@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { clientOn, keysOnAll } from "../../support/placement.ts";
 import { startServer, type TestServer } from "../../support/server.ts";
 import { ConnectionClosed } from "../../support/test-client.ts";
+import { until } from "../../support/until.ts";
 
 const MB = 1024 * 1024;
 
@@ -50,12 +51,10 @@ test("a client that never reads costs little memory, then its connection", async
   const watch = setInterval(() => {
     most = Math.max(most, residentBytes(server) - baseline);
   }, 50);
-  for (;;) {
+  await until(async () => {
     const list = (await other.call("CLIENT", "LIST")) as string;
-    if (list.trim().split("\n").length === 1) break;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  clearInterval(watch);
+    return list.trim().split("\n").length === 1 || undefined;
+  }).finally(() => clearInterval(watch));
   assert.ok(most < 200 * MB, `${Math.round(most / MB)} MB`);
   for (const victim of victims) victim.destroy();
   await Promise.all(ends);
