@@ -3,7 +3,8 @@
  * Never on the data path. The only importer of msgpackr. Format: https://msgpack.org.
  *
  * Invariant: `unpack(pack(value))` equals `value` for null, booleans, numbers, strings, bytes,
- * arrays, plain objects and bigints below 2^64; bad bytes are a value, never a throw.
+ * arrays, plain objects and bigints below 2^64 (-0 comes back as 0, as from JSON); bad bytes are a
+ * value, never a throw.
  */
 import { Packr } from "msgpackr";
 

@@ -8,7 +8,7 @@ const leaf = fc.oneof(
   fc.constant(null),
   fc.boolean(),
   fc.maxSafeInteger(),
-  fc.double({ noNaN: true }),
+  fc.double({ noNaN: true }).map((double) => double + 0), // -0 is a test of its own
   fc.string({ unit: "binary" }),
   fc.uint8Array().map((bytes) => Buffer.from(bytes)),
 );
@@ -28,6 +28,10 @@ test("a value comes back as it was packed", () => {
       assert.deepEqual(unpack(pack(sent)), { kind: "value", value: sent });
     }),
   );
+});
+
+test("a negative zero comes back as zero", () => {
+  assert.deepEqual(unpack(pack([-0])), { kind: "value", value: [0] });
 });
 
 test("packed bytes have a buffer of their own", () => {
