@@ -19,6 +19,8 @@ export interface OldFilesOptions {
   find(id: number): Vnode | undefined;
   /** Asks for a snapshot. */
   want(vnode: Vnode): void;
+  /** Whether snapshots are being taken, the manifest's naming them included. */
+  isSnapshotting(): boolean;
   /** Files of earlier boots that this worker needs no more; others may. */
   released(names: readonly string[]): void;
 }
@@ -61,9 +63,13 @@ export class OldFiles {
     if (others.length > 0) this.#options.released(others);
   }
 
-  /** Frees the oldest needed file of the vnodes that keep it. */
+  /**
+   * Frees the oldest needed file of the vnodes that keep it. While snapshots are taken nobody can be
+   * told idle: what is not yet named by the manifest keeps its file, although its log is short.
+   */
   async #unpin(): Promise<void> {
-    const { storage, find, want } = this.#options;
+    const { storage, find, want, isSnapshotting } = this.#options;
+    if (isSnapshotting()) return;
     const pins = storage.space.oldestPins();
     if (pins === undefined) return;
     const idle = new Set<number>();

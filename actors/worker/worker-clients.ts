@@ -35,8 +35,6 @@ export interface WorkerClientsOptions {
   readonly turn: Turn;
   /** Reads the clock: a client's bytes begin a turn. */
   readonly readClock: () => void;
-  /** Commits what has been logged, where that does not wait for the end of the turn. */
-  readonly commitEarly: () => void;
 }
 
 export class WorkerClients implements ConnectionHost {
@@ -82,12 +80,11 @@ export class WorkerClients implements ConnectionHost {
   }
 
   #attach(client: Client, open: (events: TransportEvents) => Transport): Connection {
-    const { readClock, commitEarly } = this.#options;
+    const { readClock } = this.#options;
     const transport = open({
       received: (bytes: Buffer, length: number) => {
         readClock();
         connection.receive(bytes, length);
-        commitEarly();
       },
       drained: () => connection.drained(),
       ended: () => connection.ended(),

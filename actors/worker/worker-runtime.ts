@@ -112,7 +112,6 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly #writers = new OpWriters();
   readonly #upkeep: WorkerUpkeep;
   readonly #partitions: readonly number[];
-  readonly #commitsEarly: boolean;
   #memoryMax: number;
 
   constructor(options: WorkerRuntimeOptions) {
@@ -132,7 +131,6 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.#hybridClock = new HybridClock({ ...clock, now: () => this.nowMs });
     this.#memoryMax = args.config.memory.bytesMax / args.config.workers;
     this.#partitions = args.config.keyspaces.map((keyspace) => keyspace.partitions);
-    this.#commitsEarly = args.config.keyspaces.some(({ durability }) => durability === "always");
     this.limits = { ...args.config.clients };
     this.gates = log;
     this.system = newSystem(options);
@@ -170,7 +168,6 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       router: transactions,
       turn: this.turn,
       readClock,
-      commitEarly: () => this.#commitEarly(),
     });
     this.peers = new WorkerPeers({ host: this, cross: this.cross, participant, readClock });
     defineParameters(this.parameters, args.config, {
@@ -196,14 +193,6 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       unsynced: log.unsynced(id >>> 16),
       random,
     });
-  }
-
-  /**
-   * Does not wait for the end of the turn while no sync runs: the disk works on the first client's
-   * ops while the next client's are run, and what comes during the sync shares the next one.
-   */
-  #commitEarly(): void {
-    if (this.#commitsEarly) this.#journal.commit();
   }
 
   /** Something else than a client's bytes begins a turn. */

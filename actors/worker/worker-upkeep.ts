@@ -72,6 +72,7 @@ export class WorkerUpkeep {
       storage,
       find: (id) => host.findAny(id),
       want: (vnode) => snapshots.want(vnode),
+      isSnapshotting: () => snapshots.isRunning,
       released: options.released,
     });
     const failed = (error: unknown) => process.stderr.write(`cleaning failed: ${String(error)}\n`);

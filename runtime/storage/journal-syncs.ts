@@ -99,8 +99,7 @@ export class JournalSyncs {
       times?.note(times.clock.monotonicMs() - beganMs);
       this.#synced = { commit, fileNumber: file.header.number, end };
       this.#retireNext();
-      this.#settle();
-      this.#events.returned();
+      this.#settled();
     });
   }
 
@@ -134,12 +133,12 @@ export class JournalSyncs {
       next.done = true;
       void next.file.file.close().catch(() => undefined);
       this.#retireNext();
-      this.#settle();
-      this.#events.returned();
+      this.#settled();
     });
   }
 
-  #settle(): void {
+  /** A sync returned. The disk gets the next one before anybody is told, which takes time. */
+  #settled(): void {
     const before = this.#durable.commit;
     for (let first = this.#retiring[0]; first?.done === true; first = this.#retiring[0]) {
       this.#retiring.shift();
@@ -148,7 +147,9 @@ export class JournalSyncs {
     if (this.#retiring.length === 0 && this.#synced.commit > this.#durable.commit) {
       this.#durable = this.#synced;
     }
-    if (this.#durable.commit > before) this.#events.moved(this.#durable.commit);
+    const through = this.#durable.commit;
+    this.#events.returned();
+    if (through > before) this.#events.moved(through);
   }
 
   #fail(error: Error): void {

@@ -47,6 +47,19 @@ test("ops that arrive during a sync share the next one", async () => {
   assert.equal(journal.pendingBytes, 0);
 });
 
+test("the next sync begins before anybody is told that the last one returned", async () => {
+  const disk = await newDisk();
+  const writtenWhenTold: number[] = [];
+  const { journal } = await openJournal(disk.mount(), {
+    onDurable: () => writtenWhenTold.push(journal.writtenThrough),
+  });
+  append(journal, 1, 1, "a");
+  journal.commit();
+  append(journal, 1, 2, "b");
+  await until(() => writtenWhenTold.length === 2);
+  assert.deepEqual(writtenWhenTold, [2, 2]);
+});
+
 test("ops without durability are written at once and never synced for themselves", async () => {
   const disk = await newDisk();
   const { journal, durable } = await openJournal(disk.mount());
