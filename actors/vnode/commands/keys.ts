@@ -4,7 +4,7 @@ import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { type KeyLookup, type KeysCommand, keyCommand, keysCommand } from "../../command.ts";
 import type { CommandFlag } from "../../command-facts.ts";
-import { ABSENT, HASH, LIST, SET, STRING, ZSET } from "../key-access.ts";
+import { ABSENT, HASH, type KeyAccess, LIST, SET, STRING, ZSET } from "../key-access.ts";
 import { NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX_ERROR } from "./errors.ts";
 import { putContent, takeContent } from "./key-content.ts";
 
@@ -16,73 +16,62 @@ interface CountFacts {
   readonly flags: readonly CommandFlag[];
   readonly since: string;
   readonly summary: string;
+  readonly complexity: string;
+  /** Whether the key that was just opened counts; may change it. */
+  counts(key: KeyAccess): boolean;
 }
 
-function deleteCommand({ name, flags, since, summary }: CountFacts): KeysCommand {
+/** A command that takes keys and says how many of them count. */
+function countCommand({ counts, ...facts }: CountFacts): KeysCommand {
   return keysCommand({
-    name,
+    ...facts,
     arity: -2,
-    flags,
     keys: KEYS,
     group: "generic",
-    since,
-    summary,
-    complexity: "O(N) where N is the number of keys: elements are freed later, in slices.",
     syntax: "key [key ...]",
     split: "sum",
     execute(keys, request, reply) {
-      let deleted = 0;
+      let counted = 0;
       for (let i = 1; i < request.count; i++) {
         const key = keys.at(request, i);
         key.open(request, i);
-        if (key.deleteKey()) deleted++;
+        if (counts(key)) counted++;
       }
-      reply.integer(deleted);
+      reply.integer(counted);
     },
   });
 }
 
-const del = deleteCommand({
+const DELETING = "O(N) where N is the number of keys: elements are freed later, in slices.";
+const COUNTING = "O(N) where N is the number of keys.";
+const deletes = (key: KeyAccess): boolean => key.deleteKey();
+const isThere = (key: KeyAccess): boolean => key.type !== ABSENT;
+
+const del = countCommand({
   name: "DEL",
   flags: ["write"],
   since: "1.0.0",
   summary: "Deletes one or more keys.",
+  complexity: DELETING,
+  counts: deletes,
 });
 
-const unlink = deleteCommand({
+const unlink = countCommand({
   name: "UNLINK",
   flags: ["write", "fast"],
   since: "4.0.0",
   summary: "Deletes one or more keys. DEL frees memory in the background as well.",
+  complexity: DELETING,
+  counts: deletes,
 });
-
-function countCommand({ name, flags, since, summary }: CountFacts): KeysCommand {
-  return keysCommand({
-    name,
-    arity: -2,
-    flags,
-    keys: KEYS,
-    group: "generic",
-    since,
-    summary,
-    complexity: "O(N) where N is the number of keys.",
-    syntax: "key [key ...]",
-    split: "sum",
-    execute(keys, request, reply) {
-      let present = 0;
-      for (let i = 1; i < request.count; i++) {
-        if (keys.at(request, i).open(request, i) !== ABSENT) present++;
-      }
-      reply.integer(present);
-    },
-  });
-}
 
 const exists = countCommand({
   name: "EXISTS",
   flags: ["readonly", "fast"],
   since: "1.0.0",
   summary: "Determines whether one or more keys exist.",
+  complexity: COUNTING,
+  counts: isThere,
 });
 
 const touch = countCommand({
@@ -90,6 +79,8 @@ const touch = countCommand({
   flags: ["readonly", "fast"],
   since: "3.2.1",
   summary: "Returns the number of existing keys out of those specified. No access time is kept.",
+  complexity: COUNTING,
+  counts: isThere,
 });
 
 const type = keyCommand({
