@@ -1,5 +1,6 @@
 /**
- * Every bound of the store by name. Units last; each line says what it bounds and why that much.
+ * The bounds that several files share or that users meet. Units last; each line says what it bounds
+ * and why that much. A bound of one mechanism stands in its own file under `// limits:` (decision 0050).
  */
 
 /** Redis Cluster's number of hash slots. */
