@@ -1,36 +1,114 @@
 /**
  * Whether a client's name and password are the configured ones. There is one user, "default".
  *
+ * Who guesses is slowed down: after a few wrong passwords of an address (lockouts.ts) the answer to
+ * the next comes late, and until then no password of that address is looked at. Who has
+ * authenticated already, and a handle in this process, are not slowed down: they guess nothing.
+ *
  * Invariant: the time that a comparison takes says nothing about the password.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { Clock, Timers } from "../../runtime/base/clock.ts";
 import type { Request } from "../../runtime/codec/request.ts";
 import { respLimits, respLimitsBeforeAuth } from "../../runtime/codec/resp-reader.ts";
+import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { Client } from "./client.ts";
+import type { Connection } from "./connection.ts";
+import { addressOf, Lockouts } from "./lockouts.ts";
+import { encodeError } from "./replies.ts";
 
-export const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled.";
+const WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled.";
 export const DEFAULT_USER = "default";
 
-/** Authenticates by the user and password at these arguments. False: they are wrong. */
+// limits:
+/** Answers to wrong passwords that wait, of a worker; past it they are given at once. */
+export const LATE_REFUSALS_MAX = 1_024;
+
+/** What a worker knows of failed logins. */
+export class Logins {
+  readonly lockouts: Lockouts;
+  readonly #timers: Timers;
+  #waiting = 0;
+
+  constructor({ clock, timers }: { clock: Clock; timers: Timers }) {
+    this.lockouts = new Lockouts(clock);
+    this.#timers = timers;
+  }
+
+  /** Answers the running command later, in its place; false: too many answers wait. */
+  refuseLater(connection: Connection, text: string, delayMs: number): boolean {
+    if (this.#waiting >= LATE_REFUSALS_MAX) return false;
+    this.#waiting++;
+    const slot = connection.defer(0, connection.client.mutesReply());
+    this.#timers.after(delayMs, () => {
+      this.#waiting--;
+      connection.fill(slot, encodeError(text), 0);
+    });
+    return true;
+  }
+}
+
+/**
+ * Authenticates by the user and password at these arguments. False: the refusal was replied, or
+ * comes later.
+ */
 export function authenticate(
   client: Client,
   request: Request,
-  user: number | null,
-  password: number,
+  { user, password }: { user: number | null; password: number },
+  reply: RespWriter,
 ): boolean {
-  const { stats, config } = client.worker;
-  const isUser = user === null || request.text(user) === DEFAULT_USER;
+  const { stats, config, logins } = client.worker;
+  const address = addressOfGuesser(client);
+  const lockedMs = address === null ? 0 : logins.lockouts.lockedMs(address);
   const expected = config.security.password;
   // Without a password the user takes any, as Redis's "nopass".
-  const isRight =
-    expected === undefined || isSame(request.bytesAt(password), Buffer.from(expected, "utf8"));
-  if (isUser && isRight) {
+  if (lockedMs > 0) reply.error(lockedOut(lockedMs));
+  else if (
+    (user === null || request.text(user) === DEFAULT_USER) &&
+    (expected === undefined || isSame(request.bytesAt(password), Buffer.from(expected, "utf8")))
+  ) {
     client.isAuthenticated = true;
     boundInput(client);
     return true;
-  }
+  } else refuse(client, request, address, reply);
   stats.deniedAuths++;
   return false;
+}
+
+/** The address to slow down if this client's password is wrong; null: none. */
+function addressOfGuesser({ isAuthenticated, connection }: Client): string | null {
+  if (isAuthenticated || connection === undefined) return null;
+  return addressOf(connection.transport.remoteAddress);
+}
+
+/** Says that the password was wrong: late, if too many of the address were. */
+function refuse(
+  { worker, connection }: Client,
+  request: Request,
+  address: string | null,
+  reply: RespWriter,
+): void {
+  const { logins, stats, table } = worker;
+  const lockoutMs = address === null ? 0 : logins.lockouts.failed(address);
+  if (lockoutMs > 0) stats.lockouts++;
+  const isLate =
+    lockoutMs > 0 &&
+    connection !== undefined &&
+    logins.refuseLater(connection, WRONG_PASSWORD, lockoutMs);
+  if (!isLate) {
+    reply.error(WRONG_PASSWORD);
+    return;
+  }
+  // The dispatcher counts the errors of replies that it sees.
+  stats.noteError(WRONG_PASSWORD);
+  const entry = table.find(request);
+  if (entry !== undefined) entry.stats.failed++;
+}
+
+function lockedOut(lockedMs: number): string {
+  const seconds = Math.ceil(lockedMs / 1000);
+  return `DENIED too many wrong passwords came from this address, so none is looked at: wait ${seconds} s, then send the right one`;
 }
 
 /** Bounds a client's requests by whether it is authenticated: narrowly before (CVE-2021-32675). */

@@ -114,6 +114,14 @@ const WORKER_METRICS: readonly WorkerMetric[] = [
     ({ info }) => info.sums.deniedAuths,
   ],
   [
+    family(
+      "counter",
+      "authentication_lockouts_total",
+      "Times an address was locked out after wrong passwords.",
+    ),
+    ({ info }) => info.sums.lockouts,
+  ],
+  [
     family("counter", "received_bytes_total", "Bytes received from clients."),
     ({ info }) => info.sums.bytesIn,
   ],

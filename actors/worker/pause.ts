@@ -15,21 +15,14 @@ export class Pause {
   isOn = false;
   readonly #clock: Clock;
   readonly #timers: Timers;
-  readonly #isWrite: (client: Client, entry: CommandEntry) => boolean;
   #untilMs = 0;
   #writesOnly = false;
   #timer: TimerHandle | undefined;
   #waiting: (() => void)[] = [];
 
-  /** `isWrite`: whether a command may change something. */
-  constructor(
-    clock: Clock,
-    timers: Timers,
-    isWrite: (client: Client, entry: CommandEntry) => boolean,
-  ) {
+  constructor({ clock, timers }: { clock: Clock; timers: Timers }) {
     this.#clock = clock;
     this.#timers = timers;
-    this.#isWrite = isWrite;
   }
 
   /** Holds commands back until this wall time, or changes only; 0 ends it. */
@@ -55,7 +48,7 @@ export class Pause {
   /** Whether this command waits. Who ends the pause never does. */
   holds(client: Client, entry: CommandEntry): boolean {
     if (entry.fullName === "client|unpause") return false;
-    return !this.#writesOnly || this.#isWrite(client, entry);
+    return !this.#writesOnly || isWrite(client, entry);
   }
 
   whenOver(run: () => void): void {
@@ -68,4 +61,9 @@ export class Pause {
     this.#waiting = [];
     for (const run of waiting) run();
   }
+}
+
+/** Whether a command may change something. */
+function isWrite(client: Client, entry: CommandEntry): boolean {
+  return entry.command.name === "EXEC" ? client.queuesWrites : entry.isWrite;
 }

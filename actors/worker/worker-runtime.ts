@@ -6,7 +6,7 @@
  */
 import { ActorSystem } from "../../runtime/actor/system.ts";
 import { systemScheduler } from "../../runtime/actor/timers.ts";
-import { type Clock, systemTimers } from "../../runtime/base/clock.ts";
+import type { Clock, Timers } from "../../runtime/base/clock.ts";
 import type { CoterieError } from "../../runtime/base/errors.ts";
 import type { Random } from "../../runtime/base/prng.ts";
 import { HybridClock } from "../../runtime/causality/hlc.ts";
@@ -20,6 +20,7 @@ import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import type { BatchPort } from "../../runtime/thread/batch-port.ts";
 import type { Peer } from "../../runtime/thread/worker-context.ts";
 import { CommandTable } from "../command-table.ts";
+import { Logins } from "../gateway/authentication.ts";
 import type { Client } from "../gateway/client.ts";
 import { REPLY_BYTES_MAX } from "../gateway/connection.ts";
 import { CrossWorker } from "../gateway/cross-worker.ts";
@@ -60,6 +61,7 @@ export interface WorkerRuntimeOptions {
   readonly args: WorkerArgs;
   readonly index: number;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly random: Random;
   readonly storage: WorkerStorage;
   /** The port to another thread. */
@@ -80,6 +82,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly startedAtMs: number;
   readonly random: Random;
   readonly stats = new WorkerStats();
+  readonly logins: Logins;
   readonly parameters = new Parameters();
   readonly table = new CommandTable();
   readonly executor: Executor;
@@ -144,14 +147,15 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.executor = new Executor(this.vnodesHere, this.#partitions);
     this.exchange = new Exchange(options.port, log, () => this.turn.schedule());
     this.slots = new SlotMap(args);
-    this.clientPause = newPause(clock);
+    this.logins = new Logins(options);
+    this.clientPause = new Pause(options);
     this.intents = new Intents(index, (id) => this.createVnode(id));
     const participant = new Participant(this, REPLY_BYTES_MAX);
     this.cross = new CrossWorker({
       host: this,
       participant,
       intents: this.intents,
-      timers: systemTimers,
+      timers: options.timers,
       onPoint: crashPoints(process.env.COTERIE_TEST_CRASH_POINT, this.process.allowsTestCommands),
     });
     const transactions = new Transactions(this, this.cross);
@@ -355,22 +359,22 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   }
 }
 
-function newSystem({ index, clock, random, onCrashLoop }: WorkerRuntimeOptions): ActorSystem {
+function newSystem({
+  index,
+  clock,
+  timers,
+  random,
+  onCrashLoop,
+}: WorkerRuntimeOptions): ActorSystem {
   return new ActorSystem({
     name: `worker-${index}`,
     clock,
-    timers: systemTimers,
+    timers,
     scheduler: systemScheduler,
     random,
     onRootFailure: onCrashLoop,
     onReport: writeReport,
   });
-}
-
-function newPause(clock: Clock): Pause {
-  return new Pause(clock, systemTimers, (client, entry) =>
-    entry.command.name === "EXEC" ? client.queuesWrites : entry.isWrite,
-  );
 }
 
 function writeReport(facts: object): void {

@@ -48,8 +48,10 @@ export class WorkerStats {
   expiredKeys = 0;
   keyspaceHits = 0;
   keyspaceMisses = 0;
-  /** Failed AUTH and HELLO … AUTH. */
+  /** Failed AUTH and HELLO … AUTH, those of locked-out addresses included. */
   deniedAuths = 0;
+  /** Times that an address was locked out after wrong passwords. */
+  lockouts = 0;
   /** Error replies. */
   errorReplies = 0;
   /** Errors replied, by their first word. */
@@ -100,6 +102,7 @@ export class WorkerStats {
     this.keyspaceHits = 0;
     this.keyspaceMisses = 0;
     this.deniedAuths = 0;
+    this.lockouts = 0;
     this.errorReplies = 0;
     this.errors.clear();
     this.turns = 0;

@@ -5,6 +5,7 @@
 import type { Random } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
 import type { CommandCatalog } from "../command-facts.ts";
+import type { Logins } from "../gateway/authentication.ts";
 import type { Client } from "../gateway/client.ts";
 import type { SlotMap } from "../gateway/slot-map.ts";
 import type { Executor } from "../vnode/executor.ts";
@@ -35,6 +36,7 @@ export interface WorkerView {
   readonly startedAtMs: number;
   readonly random: Random;
   readonly stats: WorkerStats;
+  readonly logins: Logins;
   readonly process: ProcessFacts;
   readonly persistence: PersistenceFacts;
   /** All commands, with this worker's counters. */

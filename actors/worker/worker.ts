@@ -64,6 +64,7 @@ async function start(): Promise<void> {
     args,
     index: context.index,
     clock: systemClock,
+    timers: systemTimers,
     random: opened.random,
     storage: opened,
     port: (peer) => (peer === "main" ? context.main : context.peers[peer]) ?? context.main,

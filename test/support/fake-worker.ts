@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { CommandTable, unknownCommand } from "../../actors/command-table.ts";
-import { boundInput } from "../../actors/gateway/authentication.ts";
+import { boundInput, Logins } from "../../actors/gateway/authentication.ts";
 import { Client, type Router } from "../../actors/gateway/client.ts";
 import {
   Connection,
@@ -51,6 +51,7 @@ export class FakeWorker implements WorkerView {
   readonly startedAtMs: number;
   readonly random: Random;
   readonly stats = new WorkerStats();
+  readonly logins: Logins;
   readonly process;
   readonly parameters = new Parameters();
   readonly table = new CommandTable();
@@ -83,6 +84,7 @@ export class FakeWorker implements WorkerView {
     this.partitions = partitions;
     this.startedAtMs = partitions.clock.now();
     this.random = seeded(index + 1);
+    this.logins = new Logins({ clock: partitions.clock, timers: partitions.clock });
     this.limits = { ...config.clients };
     const directPorts = Array.from({ length: config.workers }, (_, worker) => 7380 + worker);
     this.slots = new SlotMap({ config, nodeId: this.nodeId, directPorts });

@@ -3,7 +3,7 @@ import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { sessionCommand } from "../../command.ts";
 import { NOT_AN_INTEGER, SYNTAX_ERROR, wrongArguments } from "../../vnode/commands/errors.ts";
-import { authenticate, boundInput, WRONG_PASSWORD } from "../authentication.ts";
+import { authenticate, boundInput } from "../authentication.ts";
 import type { Client } from "../client.ts";
 import { isPlainName, NAME_NOT_PLAIN } from "./client-names.ts";
 
@@ -47,10 +47,9 @@ const hello = sessionCommand({
     const options = helloOptions(request, reply);
     if (options === null) return;
     const { user, name } = options;
-    if (user >= 0 && !authenticate(client, request, user, user + 1)) {
-      reply.error(WRONG_PASSWORD);
-      return;
-    }
+    const isRefused =
+      user >= 0 && !authenticate(client, request, { user, password: user + 1 }, reply);
+    if (isRefused) return;
     if (!client.isAuthenticated) {
       reply.error(NO_AUTH_HELLO);
       return;
@@ -126,9 +125,8 @@ const auth = sessionCommand({
       reply.error(NO_PASSWORD_SET);
       return;
     }
-    const user = request.count === 3 ? 1 : null;
-    if (authenticate(client, request, user, request.count - 1)) reply.ok();
-    else reply.error(WRONG_PASSWORD);
+    const places = { user: request.count === 3 ? 1 : null, password: request.count - 1 };
+    if (authenticate(client, request, places, reply)) reply.ok();
   },
 });
 

@@ -191,6 +191,7 @@ const stats: Section = ({ totals }) => {
     ["acl_access_denied_cmd", 0],
     ["acl_access_denied_key", 0],
     ["acl_access_denied_channel", 0],
+    ["coterie_auth_lockouts", sums.lockouts],
   ];
 };
 

@@ -49,6 +49,7 @@ const FACTS: WorkerFacts = {
       keyspaceHits: 7,
       keyspaceMisses: 1,
       deniedAuths: 0,
+      lockouts: 2,
       errorReplies: 3,
       opsPerSecond: 1,
       inputKb: 1,
@@ -127,6 +128,7 @@ test("metrics are in base units, with the worker, the family and the code as lab
   assert.equal(value("error_replies_total", { worker: "0", code: "WRONGTYPE" }), 2);
   assert.equal(value("error_replies_total", { worker: "0", code: "other" }), 5);
   assert.equal(value("writes_refused", { worker: "0" }), 1);
+  assert.equal(value("authentication_lockouts_total", { worker: "0" }), 2);
   assert.equal(value("event_loop_busy_seconds_total", { thread: "worker-0" }), 0.01);
   const info = families.find(({ name }) => name === "coterie_node_info")?.samples[0];
   assert.equal(info?.labels.get("node"), NODE.name);

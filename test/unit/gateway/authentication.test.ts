@@ -1,0 +1,103 @@
+/** AUTH against who guesses: late answers in their places, lockouts, who is spared. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LATE_REFUSALS_MAX, Logins } from "../../../actors/gateway/authentication.ts";
+import { FREE_FAILURES, LOCKOUT_MS_FIRST } from "../../../actors/gateway/lockouts.ts";
+import { ManualClock } from "../../../runtime/base/clock.ts";
+import { FakeConnection } from "../../support/fake-connection.ts";
+import { until } from "../../support/until.ts";
+import { WorkerNode } from "../../support/worker-node.ts";
+
+const PASSWORD = "open sesame";
+const WRONG = { error: "WRONGPASS invalid username-password pair or user is disabled." };
+const NO_AUTH = { error: "NOAUTH Authentication required." };
+const LOCKED = {
+  error:
+    "DENIED too many wrong passwords came from this address, so none is looked at: wait 1 s, then send the right one",
+};
+
+/** A node with a password, and a client that has spent what is free. */
+async function lockedNode() {
+  const node = await WorkerNode.start({ password: PASSWORD });
+  const guesser = await node.connect();
+  for (let i = 0; i < FREE_FAILURES; i++) {
+    assert.deepEqual(await guesser.call("AUTH", `guess ${i}`), WRONG);
+  }
+  return { node, guesser };
+}
+
+/** The worker has read the guess that is one too many. */
+function lockedOut(node: WorkerNode): Promise<true> {
+  return until(() => node.workers[0]?.stats.lockouts === 1 || undefined);
+}
+
+test("a guess too many is answered late and in its place, while others are served", async () => {
+  const { node, guesser } = await lockedNode();
+  await using _ = node;
+  using other = await node.connect();
+  guesser.send(["AUTH", "again"], ["PING"]);
+  await lockedOut(node);
+  const late = guesser.take(2);
+  let answered = false;
+  void late.then(() => {
+    answered = true;
+  });
+  node.clock.advance(LOCKOUT_MS_FIRST - 1);
+  assert.deepEqual(await other.call("GET", "k"), NO_AUTH);
+  assert.deepEqual(await other.call("AUTH", PASSWORD), LOCKED);
+  assert.equal(answered, false);
+  node.clock.advance(1);
+  assert.deepEqual(await late, [WRONG, NO_AUTH]);
+  assert.equal(await other.call("AUTH", PASSWORD), "OK");
+});
+
+test("a locked-out address is refused with HELLO too, counted, and let in once it has waited", async () => {
+  const { node, guesser } = await lockedNode();
+  await using _ = node;
+  guesser.send(["HELLO", "3", "AUTH", "default", "again"]);
+  using client = await node.connect();
+  await lockedOut(node);
+  assert.deepEqual(await client.call("HELLO", "3", "AUTH", "default", PASSWORD), LOCKED);
+  assert.deepEqual(await client.call("GET", "k"), NO_AUTH);
+  node.clock.advance(LOCKOUT_MS_FIRST);
+  assert.deepEqual(await guesser.take(1), [WRONG]);
+  assert.equal(await client.call("AUTH", "default", PASSWORD), "OK");
+  const info = (await client.call("INFO", "stats", "commandstats")) as string;
+  assert.match(info, /\r\nacl_access_denied_auth:5\r\n/);
+  assert.match(info, /\r\ncoterie_auth_lockouts:1\r\n/);
+  assert.match(info, /\r\ncmdstat_hello:calls=2,.*,failed_calls=2\r\n/);
+});
+
+test("who has authenticated is neither locked out nor kept waiting", async () => {
+  await using node = await WorkerNode.start({ password: PASSWORD });
+  using client = await node.connect();
+  assert.equal(await client.call("AUTH", PASSWORD), "OK");
+  for (let i = 0; i < 2 * FREE_FAILURES; i++) {
+    assert.deepEqual(await client.call("AUTH", "wrong"), WRONG);
+  }
+  assert.equal(await client.call("AUTH", PASSWORD), "OK");
+  assert.equal(node.workers[0]?.stats.lockouts, 0);
+});
+
+test("a bounded number of answers wait", () => {
+  const clock = new ManualClock();
+  const logins = new Logins({ clock, timers: clock });
+  const refused = (answer: FakeConnection) => {
+    let isLate = false;
+    answer.answer = (connection) => {
+      isLate = logins.refuseLater(connection, "WRONGPASS no", 100);
+    };
+    answer.connection.client.mutesReply = () => false;
+    answer.receive("AUTH x\r\n");
+    return isLate;
+  };
+  const waiting = Array.from({ length: LATE_REFUSALS_MAX }, () => new FakeConnection());
+  assert.ok(waiting.every(refused));
+  assert.equal(refused(new FakeConnection()), false);
+  clock.advance(100);
+  for (const fake of waiting) {
+    fake.turn();
+    assert.equal(fake.sent(), "-WRONGPASS no\r\n");
+  }
+  assert.equal(refused(new FakeConnection()), true);
+});
