@@ -92,6 +92,8 @@ export interface WorkerStatus {
   readonly clients: number;
   readonly memoryBytes: number;
   readonly restarts: number;
+  /** The longest that all its clients waited for one turn. */
+  readonly longestTurnMs: number;
   /** What is wrong with it: why it is down, or that it did not answer in time. */
   readonly problem?: string;
 }

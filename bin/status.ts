@@ -83,7 +83,7 @@ export function statusText(status: NodeStatus): string {
     ["writes", writes.accepted ? "accepted" : `refused: ${writes.reason ?? "no reason given"}`],
   ];
   const lines = rows.map(([name, text]) => `${name.padEnd(10)}${text}`);
-  const head = ["worker", "state", "keys", "clients", "memory", "restarts"];
+  const head = ["worker", "state", "keys", "clients", "memory", "restarts", "longest turn"];
   const table = status.workers.map((worker) => [
     String(worker.index),
     worker.state,
@@ -91,6 +91,7 @@ export function statusText(status: NodeStatus): string {
     String(worker.clients),
     megabytes(worker.memoryBytes),
     String(worker.restarts),
+    `${worker.longestTurnMs.toFixed(1)} ms`,
   ]);
   const cells = [head, ...table].map((row) =>
     row

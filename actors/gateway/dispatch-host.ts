@@ -1,4 +1,5 @@
 /** What dispatch and transactions need of the worker that they run on: types only. */
+import type { Clock } from "../../runtime/base/clock.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
 import type { CommandTable } from "../command-table.ts";
 import type { Executor } from "../vnode/executor.ts";
@@ -13,6 +14,7 @@ import type { SlotMap } from "./slot-map.ts";
 
 export interface DispatchHost extends WorkerView {
   readonly table: CommandTable;
+  readonly clock: Clock;
   readonly executor: Executor;
   readonly exchange: Exchange;
   readonly slots: SlotMap;

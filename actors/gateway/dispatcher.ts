@@ -65,7 +65,18 @@ export class Dispatcher {
       this.#queue(connection, request, entry);
       return;
     }
+    const { stats } = entry;
+    if (stats.untimed < stats.untimedMax) this.run(connection, request, entry);
+    else this.#runTimed(connection, request, entry);
+  }
+
+  /** As `run`; what another thread runs, or what waits, is not timed here. */
+  #runTimed(connection: Connection, request: Request, entry: CommandEntry): void {
+    const { clock, stats } = this.#host;
+    const { untimed } = entry.stats;
+    const beganMs = clock.monotonicMs();
     this.run(connection, request, entry);
+    if (entry.stats.untimed > untimed) stats.noteRun(entry.stats, clock.monotonicMs() - beganMs);
   }
 
   #refuseShape(connection: Connection, request: Request, entry: CommandEntry | undefined): void {
@@ -312,6 +323,7 @@ export class Dispatcher {
       return;
     }
     entry.stats.calls++;
+    entry.stats.untimed++;
     host.stats.commands++;
     const slot = connection.defer(0, client.mutesReply());
     collectEverywhere(host, client, command, copyOf(request), (bytes, gate) => {
@@ -365,6 +377,7 @@ export class Dispatcher {
 
   #done(connection: Connection, reply: RespWriter, entry: CommandEntry, gate: number): void {
     entry.stats.calls++;
+    entry.stats.untimed++;
     this.#host.stats.commands++;
     if (connection.repliesError(reply)) {
       entry.stats.failed++;

@@ -10,6 +10,7 @@ import { slotOf } from "../../runtime/ring/slots.ts";
 import type { CommandFacts } from "../command-facts.ts";
 import { type CommandEntry, keyIndexes } from "../command-table.ts";
 import { vnodeId } from "../vnode/vnode.ts";
+import { beginRun } from "../worker/worker-stats.ts";
 import type { Client, QueuedCommand, WatchedKey } from "./client.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 
@@ -121,7 +122,8 @@ export function runStep(
   reply: RespWriter,
 ): void {
   const { command } = entry;
-  const { executor } = host;
+  const { executor, clock } = host;
+  const beganMs = beginRun(entry.stats, clock);
   if (command.scope === "key") {
     const keyAt = command.keys?.first ?? 1;
     const start = request.starts[keyAt] as number;
@@ -131,6 +133,7 @@ export function runStep(
   } else if (command.scope === "keys") {
     executor.runOnKeys(command, keyspace, request, reply);
   }
+  host.stats.endRun(entry.stats, clock, beganMs);
 }
 
 /** The mark of a key of this thread, for WATCH: no other state of the key ever has it. */

@@ -27,7 +27,6 @@ interface Lines {
 }
 
 const NAME = /^[a-z][a-z0-9_]*$/;
-const MICROSECONDS = 1_000_000;
 
 export class Exposition {
   readonly #families = new Map<string, Lines>();
@@ -39,19 +38,23 @@ export class Exposition {
   }
 
   /**
-   * Adds a histogram of times in µs as one of seconds: `limits` are the buckets' ends, µs, rising,
-   * powers of two (those a `Histogram` counts exactly).
+   * Adds a histogram of times as one of seconds: `limits` are the buckets' ends in the histogram's
+   * unit, rising, powers of two (those a `Histogram` counts exactly).
    */
   times(
     family: Family,
     labels: Labels,
-    times: { readonly histogram: Histogram; readonly sumSeconds: number },
+    times: {
+      readonly histogram: Histogram;
+      readonly sumSeconds: number;
+      readonly unitsASecond: number;
+    },
     limits: readonly number[],
   ): void {
-    const { histogram, sumSeconds } = times;
+    const { histogram, sumSeconds, unitsASecond } = times;
     const lines = this.#lines(family);
     for (const limit of limits) {
-      const le = formatNumber(limit / MICROSECONDS);
+      const le = formatNumber(limit / unitsASecond);
       this.#add(lines, `${family.name}_bucket`, { ...labels, le }, histogram.countBelow(limit));
     }
     this.#add(lines, `${family.name}_bucket`, { ...labels, le: "+Inf" }, histogram.count);

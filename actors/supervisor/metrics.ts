@@ -7,6 +7,7 @@
 import { Histogram } from "../../runtime/base/histogram.ts";
 import type { RecoverySummary } from "../node-api.ts";
 import type { WorkerFacts } from "../worker/worker-facts.ts";
+import { TIME_UNITS_A_US } from "../worker/worker-stats.ts";
 import { Exposition, type Family, type Labels, type MetricType } from "./exposition.ts";
 
 /** What is known of one worker. */
@@ -40,8 +41,9 @@ export interface NodeFacts {
 
 /** Ends of the buckets of syncs, µs: 128 µs to 8.4 s. */
 const SYNC_LIMITS = Array.from({ length: 17 }, (_, i) => 2 ** (7 + i));
-/** Ends of the buckets of commands, µs: 4 µs to 1 s. */
-const COMMAND_LIMITS = Array.from({ length: 10 }, (_, i) => 2 ** (2 + 2 * i));
+/** Ends of the buckets of commands: 1 µs to 1 s. */
+const COMMAND_LIMITS = Array.from({ length: 11 }, (_, i) => TIME_UNITS_A_US * 2 ** (2 * i));
+const US_A_SECOND = 1_000_000;
 
 function family(type: MetricType, name: string, help: string): Family {
   return { type, name: `coterie_${name}`, help };
@@ -191,12 +193,16 @@ const WORKER_METRICS: readonly WorkerMetric[] = [
     (facts) => facts.overloads,
   ],
   [
-    family("counter", "turns_total", "Turns of the event loop that ran commands."),
-    (facts) => facts.turns,
+    family("counter", "turns_total", "Turns: what came in at once, run and answered."),
+    ({ info }) => info.sums.turns,
   ],
   [
-    family("gauge", "longest_turn_seconds", "The longest turn so far."),
-    (facts) => facts.longestTurnMs / 1000,
+    family("counter", "turn_seconds_total", "Time of all turns, estimated from a sample."),
+    ({ info }) => info.sums.turnMs / 1000,
+  ],
+  [
+    family("gauge", "longest_turn_seconds", "The longest turn that was timed so far."),
+    ({ info }) => info.longestTurnMs / 1000,
   ],
 ];
 
@@ -212,7 +218,7 @@ const REJECTED = family("counter", "commands_rejected_total", "Commands refused 
 const COMMAND_TIMES = family(
   "histogram",
   "command_duration_seconds",
-  "Time of commands on their thread, of the calls that were timed.",
+  "Time of commands on the threads that ran them, estimated from a sample.",
 );
 const SYNC_TIMES = family(
   "histogram",
@@ -271,11 +277,14 @@ function writeWorker(
     page.sample(FAILED, own, failed);
     page.sample(REJECTED, own, rejected);
     if (times.length === 0) continue;
-    const sumSeconds = microseconds / 1_000_000;
-    page.times(COMMAND_TIMES, own, { histogram: addedUp(times), sumSeconds }, COMMAND_LIMITS);
+    const sumSeconds = microseconds / US_A_SECOND;
+    const unitsASecond = TIME_UNITS_A_US * US_A_SECOND;
+    const measured = { histogram: addedUp(times), sumSeconds, unitsASecond };
+    page.times(COMMAND_TIMES, own, measured, COMMAND_LIMITS);
   }
   const sumSeconds = journal.syncTotalMs / 1000;
-  page.times(SYNC_TIMES, labels, { histogram: addedUp(journal.syncs), sumSeconds }, SYNC_LIMITS);
+  const syncs = { histogram: addedUp(journal.syncs), sumSeconds, unitsASecond: US_A_SECOND };
+  page.times(SYNC_TIMES, labels, syncs, SYNC_LIMITS);
 }
 
 function addedUp(pairs: readonly number[]): Histogram {

@@ -56,6 +56,7 @@ function workerStatus({ index, state, restarts, facts, problem }: WorkerView): W
     clients: facts?.info.sums.clients ?? 0,
     memoryBytes: facts?.info.sums.memoryBytes ?? 0,
     restarts,
+    longestTurnMs: facts?.info.longestTurnMs ?? 0,
     ...(problem === undefined ? {} : { problem }),
   };
 }

@@ -18,6 +18,7 @@ import {
 } from "../gateway/messages.ts";
 import { copyOf } from "../gateway/other-steps.ts";
 import { FAILED_INSIDE } from "./participant.ts";
+import { beginRun } from "./worker-stats.ts";
 
 /** Sends an answer back to who asked; held until its gate is open. */
 export type Answer = (
@@ -74,9 +75,11 @@ export class RemoteRequests {
     writer.reset();
     writer.protocol = protocol;
     const mark = host.mark();
+    const beganMs = beginRun(entry.stats, host.clock);
     let gate = 0;
     try {
       gate = this.#execute(entry, request, header, writer);
+      host.stats.endRun(entry.stats, host.clock, beganMs);
     } catch (error) {
       host.rollBack(mark, error);
       this.#fail(FAILED_INSIDE, answer);
@@ -150,7 +153,10 @@ export class RemoteRequests {
     }
     host.executor.nowMs = host.nowMs;
     host.executor.gate = 0;
+    const { stats } = entry as CommandEntry;
+    const beganMs = beginRun(stats, host.clock);
     const part = this.#pack(command.collect(host, this.#request, this.#header.keyspace, 0));
+    host.stats.endRun(stats, host.clock, beganMs);
     answer(MESSAGE_PART, part, 0, part.length, host.executor.gate);
   }
 }

@@ -1,8 +1,14 @@
 /**
  * The end of a turn of the event loop: what the turn logged is committed in one frame, then every
- * connection that got replies is written to once, then every port is posted to once.
+ * connection that got replies is written to once, then every port is posted to once. Some turns
+ * are timed, from what came in first to the end: what one client waits for another.
  */
+import type { Clock } from "../../runtime/base/clock.ts";
 import type { Connection } from "../gateway/connection.ts";
+import type { WorkerStats } from "./worker-stats.ts";
+
+/** The turn is not timed, or has not begun. */
+const NONE = -1;
 
 /** What is done at the end of a turn, in this order. */
 export interface TurnSteps {
@@ -19,9 +25,24 @@ export class Turn {
   /** Connections with replies that wait for a commit. */
   #gated: Connection[] = [];
   #isScheduled = false;
+  readonly #clock: Clock;
+  readonly #stats: WorkerStats;
+  #beganMs = NONE;
 
-  constructor(steps: TurnSteps) {
+  constructor(steps: TurnSteps, clock: Clock, stats: WorkerStats) {
     this.#steps = steps;
+    this.#clock = clock;
+    this.#stats = stats;
+  }
+
+  /** What a turn is to do comes in; `schedule` follows, or `leave`. */
+  begin(): void {
+    if (this.#stats.timesTurn && this.#beganMs === NONE) this.#beganMs = this.#clock.monotonicMs();
+  }
+
+  /** All that came in is done: if it asked for no end, there was no turn. */
+  leave(): void {
+    if (!this.#isScheduled) this.#beganMs = NONE;
   }
 
   /** Writes to this connection at the end of the turn. */
@@ -33,6 +54,7 @@ export class Turn {
   /** Makes sure that the turn has an end. */
   schedule(): void {
     if (this.#isScheduled) return;
+    this.begin();
     this.#isScheduled = true;
     setImmediate(this.#end);
   }
@@ -54,6 +76,8 @@ export class Turn {
   }
 
   readonly #end = (): void => {
+    const beganMs = this.#beganMs;
+    this.#beganMs = NONE;
     this.#isScheduled = false;
     this.#steps.commit();
     const connections = this.#waiting;
@@ -62,6 +86,8 @@ export class Turn {
     connections.length = 0;
     this.#spare = connections;
     this.#steps.flushPorts();
+    this.#stats.noteTurn();
+    if (beganMs !== NONE) this.#stats.noteTurnTime(this.#clock.monotonicMs() - beganMs);
   };
 
   #flush(connection: Connection): void {

@@ -85,6 +85,7 @@ export class WorkerClients implements ConnectionHost {
       received: (bytes: Buffer, length: number) => {
         readClock();
         connection.receive(bytes, length);
+        this.#turn.leave();
       },
       drained: () => connection.drained(),
       ended: () => connection.ended(),

@@ -29,7 +29,7 @@ export interface CommandFamily {
   readonly calls: number;
   readonly rejected: number;
   readonly failed: number;
-  /** Times of the calls that were timed, µs: pairs of a `Histogram`; and their sum. */
+  /** Times of the runs on this thread, in TIME_UNITS_A_US: pairs of a `Histogram`; their sum, µs. */
   readonly times: readonly number[];
   readonly microseconds: number;
 }
@@ -43,9 +43,6 @@ export interface WorkerFacts {
   /** Requests to other workers that wait for their reply, and those refused for overload. */
   readonly exchangesOpen: number;
   readonly overloads: number;
-  /** Turns that ran commands, and the longest. */
-  readonly turns: number;
-  readonly longestTurnMs: number;
   /** The thread's JavaScript heap; values live outside of it. */
   readonly heapBytes: number;
   /** How long the thread's event loop was busy and idle, ms since its start. */
@@ -63,7 +60,6 @@ export interface FactsSource {
 
 /** This worker's facts, now. */
 export function workerFacts({ view, journal, exchange, syncs }: FactsSource): WorkerFacts {
-  const { stats } = view;
   const { active, idle } = performance.eventLoopUtilization();
   const { commands: _, ...info } = collectInfo(view);
   return {
@@ -79,8 +75,6 @@ export function workerFacts({ view, journal, exchange, syncs }: FactsSource): Wo
     vnodes: view.config.keyspaces.reduce((sum, { index }) => sum + countVnodes(view, index), 0),
     exchangesOpen: exchange.size,
     overloads: exchange.overloads,
-    turns: stats.turns,
-    longestTurnMs: stats.longestTurnMs,
     heapBytes: getHeapStatistics().used_heap_size,
     busyMs: active,
     idleMs: idle,

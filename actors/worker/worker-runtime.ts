@@ -81,6 +81,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly version: string;
   readonly startedAtMs: number;
   readonly random: Random;
+  readonly clock: Clock;
   readonly stats = new WorkerStats();
   readonly logins: Logins;
   readonly parameters = new Parameters();
@@ -110,7 +111,6 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
 
   readonly #options: WorkerRuntimeOptions;
   readonly #journal: Journal;
-  readonly #clock: Clock;
   readonly #hybridClock: HybridClock;
   readonly #writers = new OpWriters();
   readonly #upkeep: WorkerUpkeep;
@@ -128,7 +128,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.startedAtMs = args.startedAtMs;
     this.random = options.random;
     this.#journal = journal;
-    this.#clock = clock;
+    this.clock = clock;
     this.nowMs = clock.now();
     // Wall time is read once a turn, not once an op.
     this.#hybridClock = new HybridClock({ ...clock, now: () => this.nowMs });
@@ -161,7 +161,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     const transactions = new Transactions(this, this.cross);
     this.#upkeep = new WorkerUpkeep({ host: this, args, clock, storage, released });
     const flushPorts = () => this.#flushPorts();
-    this.turn = new Turn({ commit: () => journal.commit(), flushPorts });
+    const { stats } = this;
+    this.turn = new Turn({ commit: () => journal.commit(), flushPorts }, clock, stats);
     const readClock = () => this.#readClock();
     this.gateway = new WorkerClients({
       worker: this,
@@ -205,9 +206,10 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.turn.schedule();
   }
 
-  /** Wall time is read once a turn. */
+  /** A turn begins, or goes on. */
   #readClock(): void {
-    this.nowMs = this.#clock.now();
+    this.nowMs = this.clock.now();
+    this.turn.begin();
   }
 
   // ---- what dispatch needs ----------------------------------------------------------------------
@@ -245,7 +247,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   newScratch(): Scratch {
     return new Scratch({
       partitions: this.#partitions,
-      clock: this.#clock,
+      clock: this.clock,
       random: this.random,
       replyBytesMax: REPLY_BYTES_MAX,
     });

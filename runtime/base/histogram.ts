@@ -29,13 +29,16 @@ export class Histogram {
     this.#buckets = new Uint32Array((33 - bits) << bits);
   }
 
-  /** Notes a value >= 0; fractions are dropped, what is beyond 2^32 counts as 2^32 - 1. */
-  note(value: number): void {
+  /**
+   * Notes a value >= 0, as often as it occurred; fractions are dropped, what is beyond 2^32 counts
+   * as 2^32 - 1.
+   */
+  note(value: number, times = 1): void {
     const whole = value < VALUES_END ? value >>> 0 : VALUES_END - 1;
     if (whole > this.max) this.max = whole;
     const bucket = bucketOf(whole, this.#bits);
-    this.#buckets[bucket] = (this.#buckets[bucket] as number) + 1;
-    this.count++;
+    this.#buckets[bucket] = (this.#buckets[bucket] as number) + times;
+    this.count += times;
   }
 
   /** The upper end of the bucket in which this share (0 … 1) of the values ends; 0 if empty. */

@@ -20,7 +20,17 @@ const STATUS: NodeStatus = {
   uptimeSeconds: 90_061,
   ports: { gateway: 7379, direct: [7380, 7381], admin: 7378, control: 7300, links: [7301, 7302] },
   dataFolder: "/data",
-  workers: [{ index: 0, state: "ready", keys: 5, clients: 1, memoryBytes: 1024, restarts: 0 }],
+  workers: [
+    {
+      index: 0,
+      state: "ready",
+      keys: 5,
+      clients: 1,
+      memoryBytes: 1024,
+      restarts: 0,
+      longestTurnMs: 12.34,
+    },
+  ],
   keys: 5,
   memoryBytes: 5 * 1024 * 1024,
   memoryBytesMax: 1024 ** 3,

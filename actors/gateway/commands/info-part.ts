@@ -7,7 +7,7 @@ import { Histogram } from "../../../runtime/base/histogram.ts";
 import type { CatalogEntry } from "../../command-facts.ts";
 import type { WorkerView } from "../../worker/worker-view.ts";
 
-/** A command's counters: name, calls, µs, rejected, failed, histogram of times. */
+/** A command's counters: name, calls, µs, rejected, failed, histogram of times (see CommandStats). */
 export type CommandPart = readonly [string, number, number, number, number, readonly number[]];
 
 export interface InfoPart {
@@ -15,6 +15,7 @@ export interface InfoPart {
   readonly sums: Readonly<Record<Sum, number>>;
   readonly maxInput: number;
   readonly maxOutput: number;
+  readonly longestTurnMs: number;
   readonly lastSnapshotAtMs: number;
   readonly isRefusing: boolean;
   readonly errors: readonly (readonly [string, number])[];
@@ -37,6 +38,8 @@ const SUMS = [
   "deniedAuths",
   "lockouts",
   "errorReplies",
+  "turns",
+  "turnMs",
   "opsPerSecond",
   "inputKb",
   "outputKb",
@@ -78,6 +81,8 @@ export function collectInfo(worker: WorkerView): InfoPart {
       deniedAuths: stats.deniedAuths,
       lockouts: stats.lockouts,
       errorReplies: stats.errorReplies,
+      turns: stats.turns,
+      turnMs: stats.turnMs,
       opsPerSecond: stats.opsPerSecond,
       inputKb: stats.inputKbPerSecond,
       outputKb: stats.outputKbPerSecond,
@@ -88,6 +93,7 @@ export function collectInfo(worker: WorkerView): InfoPart {
     },
     maxInput,
     maxOutput,
+    longestTurnMs: stats.longestTurnMs,
     lastSnapshotAtMs: persistence.lastSnapshotAtMs,
     isRefusing: persistence.isRefusing,
     errors: [...stats.errors],
@@ -99,7 +105,9 @@ export function collectInfo(worker: WorkerView): InfoPart {
 function commandParts(entry: CatalogEntry): CommandPart[] {
   const { calls, microseconds, rejected, failed, latency } = entry.stats;
   const inner = entry.subcommands.flatMap(commandParts);
-  if (calls === 0 && rejected === 0 && failed === 0) return inner;
+  // A call is counted by the worker that took it, its time by the one that ran it.
+  const isUsed = calls > 0 || rejected > 0 || failed > 0 || latency !== null;
+  if (!isUsed) return inner;
   const own: CommandPart = [
     entry.fullName,
     calls,
@@ -135,6 +143,7 @@ export interface InfoTotals {
   readonly sums: Readonly<Record<Sum, number>>;
   readonly maxInput: number;
   readonly maxOutput: number;
+  readonly longestTurnMs: number;
   readonly lastSnapshotAtMs: number;
   readonly isRefusing: boolean;
   readonly errors: ReadonlyMap<string, number>;
@@ -157,6 +166,7 @@ export function addParts(parts: readonly InfoPart[]): InfoTotals {
     sums,
     maxInput: Math.max(0, ...parts.map(({ maxInput }) => maxInput)),
     maxOutput: Math.max(0, ...parts.map(({ maxOutput }) => maxOutput)),
+    longestTurnMs: Math.max(0, ...parts.map(({ longestTurnMs }) => longestTurnMs)),
     lastSnapshotAtMs: Math.min(...parts.map(({ lastSnapshotAtMs }) => lastSnapshotAtMs)),
     isRefusing: parts.some(({ isRefusing }) => isRefusing),
     errors,

@@ -3,6 +3,7 @@
  * exist here is 0 where monitoring tools read it, and left out otherwise.
  */
 import { PARTITIONS_DEFAULT } from "../../../runtime/base/limits.ts";
+import { TIME_UNITS_A_US } from "../../worker/worker-stats.ts";
 import type { Client } from "../client.ts";
 import { REDIS_VERSION } from "./connection.ts";
 import type { InfoTotals } from "./info-part.ts";
@@ -192,6 +193,9 @@ const stats: Section = ({ totals }) => {
     ["acl_access_denied_key", 0],
     ["acl_access_denied_channel", 0],
     ["coterie_auth_lockouts", sums.lockouts],
+    ["eventloop_cycles", sums.turns],
+    ["eventloop_duration_sum", Math.round(sums.turnMs * 1000)],
+    ["coterie_longest_turn_usec", Math.round(totals.longestTurnMs * 1000)],
   ];
 };
 
@@ -233,7 +237,7 @@ const latencyStats: Section = ({ totals }) =>
   [...totals.commands]
     .filter(([, { latency }]) => latency.count > 0)
     .map(([name, { latency }]) => {
-      const at = (share: number) => latency.percentile(share).toFixed(3);
+      const at = (share: number) => (latency.percentile(share) / TIME_UNITS_A_US).toFixed(3);
       const text = `p50=${at(0.5)},p99=${at(0.99)},p99.9=${at(0.999)}`;
       return [`latency_percentiles_usec_${name}`, text];
     });

@@ -104,3 +104,11 @@ test("values below a power of two are counted exactly, below others at most too 
     }),
   );
 });
+
+test("a value noted several times at once is as if it had been noted so often", () => {
+  const once = new Histogram();
+  once.note(7, 3);
+  once.note(900);
+  assert.deepEqual(once.pairs(), histogramOf([7, 7, 7, 900]).pairs());
+  assert.equal(once.count, 4);
+});

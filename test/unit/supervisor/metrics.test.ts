@@ -8,6 +8,7 @@ import {
   type WorkerState,
 } from "../../../actors/supervisor/metrics.ts";
 import type { WorkerFacts } from "../../../actors/worker/worker-facts.ts";
+import { TIME_UNITS_A_US } from "../../../actors/worker/worker-stats.ts";
 import { Histogram } from "../../../runtime/base/histogram.ts";
 import { lint, parseExposition, valueOfSeries } from "../../support/prometheus.ts";
 
@@ -51,6 +52,8 @@ const FACTS: WorkerFacts = {
       deniedAuths: 0,
       lockouts: 2,
       errorReplies: 3,
+      turns: 30,
+      turnMs: 45,
       opsPerSecond: 1,
       inputKb: 1,
       outputKb: 1,
@@ -61,6 +64,7 @@ const FACTS: WorkerFacts = {
     },
     maxInput: 0,
     maxOutput: 0,
+    longestTurnMs: 12,
     lastSnapshotAtMs: 1_795_000_000_000,
     isRefusing: true,
     errors: [
@@ -80,8 +84,8 @@ const FACTS: WorkerFacts = {
       calls: 9,
       rejected: 1,
       failed: 2,
-      times: histogramOf(3, 70).pairs(),
-      microseconds: 73,
+      times: histogramOf(3.5 * TIME_UNITS_A_US, 70 * TIME_UNITS_A_US).pairs(),
+      microseconds: 73.5,
     },
     { group: "server", calls: 0, rejected: 0, failed: 0, times: [], microseconds: 0 },
   ],
@@ -95,8 +99,6 @@ const FACTS: WorkerFacts = {
   vnodes: 3,
   exchangesOpen: 1,
   overloads: 2,
-  turns: 30,
-  longestTurnMs: 12,
   heapBytes: 2 ** 23,
   busyMs: 10,
   idleMs: 990,
@@ -144,6 +146,20 @@ test("syncs are a histogram of seconds whose buckets count exactly", () => {
   assert.deepEqual([bucket("4.194304"), bucket("8.388608"), bucket("+Inf")], [2, 3, 3]);
   const sum = "coterie_journal_sync_duration_seconds_sum";
   assert.equal(valueOfSeries(families, sum, { worker: "0" }), 5.0004);
+});
+
+test("commands are a histogram of seconds, and turns are counted and summed", () => {
+  const families = parseExposition(metricsText(NODE, WORKERS));
+  const of = (name: string, labels: Record<string, string>) => {
+    return valueOfSeries(families, `coterie_${name}`, { worker: "0", ...labels });
+  };
+  const string = { family: "string" };
+  const bucket = (le: string) => of("command_duration_seconds_bucket", { ...string, le });
+  assert.deepEqual([bucket("0.000001"), bucket("0.000004"), bucket("0.000256")], [0, 1, 2]);
+  assert.equal(of("command_duration_seconds_sum", string), 0.0000735);
+  assert.equal(of("turns_total", {}), 30);
+  assert.equal(of("turn_seconds_total", {}), 0.045);
+  assert.equal(of("longest_turn_seconds", {}), 0.012);
 });
 
 test("what a worker did not say is left out, and that it did not answer is shown", () => {
