@@ -1,22 +1,18 @@
 /**
- * Lets journal files go: a file that nothing needs is reused or removed, and ops that keep the
- * oldest file alive are written again at the head, or replaced by a snapshot, so that an idle vnode
- * pins no file.
+ * Lets journal files go: a file that nothing needs is reused or removed. Once the closed files
+ * outgrow the tables, whoever keeps the oldest of them alive gets a snapshot, so that a vnode that
+ * is hardly written to pins no file.
  *
  * Invariant: a file goes only after the manifest has stopped naming it.
  */
-import type { RecoveredOp } from "../../runtime/storage/recovery.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
-
-/** Closed files that are left alone: most need no help to become free. */
-const CLOSED_FILES_KEPT = 3;
-/** Log of a vnode that is rather written again than snapshotted. */
-const REWRITE_BYTES_MAX = 64 * 1024;
 
 export interface OldFilesOptions {
   readonly storage: WorkerStorage;
   find(id: number): Vnode | undefined;
+  /** Closed files that are left alone: the snapshots that are due by themselves free them, too. */
+  filesKept(): number;
   /** Asks for a snapshot. */
   want(vnode: Vnode): void;
   /** Whether snapshots are being taken, the manifest's naming them included. */
@@ -39,7 +35,8 @@ export class OldFiles {
     this.#isCleaning = true;
     try {
       await this.#free();
-      if (this.#options.storage.space.names().length > CLOSED_FILES_KEPT) await this.#unpin();
+      const { storage, filesKept } = this.#options;
+      if (storage.space.names().length > filesKept()) this.#unpin();
     } finally {
       this.#isCleaning = false;
     }
@@ -64,44 +61,15 @@ export class OldFiles {
   }
 
   /**
-   * Frees the oldest needed file of the vnodes that keep it. While snapshots are taken nobody can be
-   * told idle: what is not yet named by the manifest keeps its file, although its log is short.
+   * Asks for snapshots of the vnodes that keep the oldest file; not while snapshots are taken: what
+   * the manifest does not name yet keeps its file, too.
    */
-  async #unpin(): Promise<void> {
+  #unpin(): void {
     const { storage, find, want, isSnapshotting } = this.#options;
     if (isSnapshotting()) return;
-    const pins = storage.space.oldestPins();
-    if (pins === undefined) return;
-    const idle = new Set<number>();
-    for (const id of pins.vnodes) {
+    for (const id of storage.space.oldestPins()) {
       const vnode = find(id);
-      if (vnode === undefined) continue;
-      if (vnode.logBytes > REWRITE_BYTES_MAX) want(vnode);
-      else idle.add(id);
+      if (vnode !== undefined) want(vnode);
     }
-    if (idle.size > 0) await this.#rewrite(idle);
-  }
-
-  /** Writes the live ops of idle vnodes again, unless one of them stops being idle meanwhile. */
-  async #rewrite(ids: ReadonlySet<number>): Promise<void> {
-    const { storage, find } = this.#options;
-    const { journal, log, space } = storage;
-    const before = new Map([...ids].map((id) => [id, find(id)?.partition.sequence]));
-    const ops: { vnodeId: number; sequence: number; bytes: Buffer }[] = [];
-    await storage.readLog(ids, ({ vnodeId, sequence, bytes, start, end }: RecoveredOp) => {
-      ops.push({ vnodeId, sequence, bytes: Buffer.from(bytes.subarray(start, end)) });
-    });
-    journal.commit();
-    if (journal.pendingBytes > 0) return;
-    for (const [id, sequence] of before) {
-      if (find(id)?.partition.sequence !== sequence) return;
-    }
-    const head = journal.files().at(-1)?.name ?? "";
-    for (const id of ids) journal.restartVnode(id);
-    for (const { vnodeId, sequence, bytes } of ops) {
-      log.rewrite(vnodeId, sequence, bytes, 0, bytes.length);
-    }
-    await storage.sync();
-    for (const id of ids) space.rewritten(id, head);
   }
 }

@@ -17,6 +17,7 @@ import {
   type ManifestFile,
   type Manifests,
   type ManifestVnode,
+  noManifests,
   readManifests,
   writeManifest,
 } from "../../runtime/storage/manifest.ts";
@@ -133,7 +134,7 @@ export class WorkerStorage {
       vnode.partition.replay(op.bytes, op.start, op.end);
       vnode.logBytes += op.end - op.start;
     };
-    await this.readLog(new Set([id]), onOp);
+    await this.#replayRunning(entry ?? { id, sequence: 0 }, onOp);
     this.journal.restartVnode(id);
     return vnodes.get(id) ?? target.createVnode(id);
   }
@@ -170,8 +171,7 @@ export class WorkerStorage {
 
   /** Everything that was appended is durable when this returns. */
   sync(): Promise<void> {
-    this.journal.syncNow();
-    return new Promise((resolve) => this.log.whenDurable(this.journal.collecting - 1, resolve));
+    return new Promise((resolve) => this.log.sync(resolve));
   }
 
   /** One manifest at a time, each as things are when its turn comes. */
@@ -212,18 +212,27 @@ export class WorkerStorage {
     await this.#writeManifest();
   }
 
-  /** Reads the live ops of some vnodes as the log has them now. */
-  async readLog(ids: ReadonlySet<number>, onOp: (op: RecoveredOp) => void): Promise<void> {
-    const limits = new Map(this.journal.readable().map(({ name, accepted }) => [name, accepted]));
-    const { boot, folder, nodeId } = this.#args;
-    const manifests = await readManifests(systemFiles, folder, nodeId);
-    const options = { fs: systemFiles, folder, nodeId, manifests };
-    const survey = await surveyJournals({
-      ...options,
-      limits,
-      include: (file) => file.boot < boot || file.worker === this.#index,
+  /**
+   * Reads a vnode's ops that follow its snapshot while the node serves: in slices, only the files
+   * that hold some, and without judging them again, since the journal knows what it has written.
+   */
+  async #replayRunning(vnode: ManifestVnode, onOp: (op: RecoveredOp) => void): Promise<void> {
+    const { boot } = this.#args;
+    const own = this.journal.files().map(({ bytes, ...use }) => {
+      const whole = { accepted: bytes, droppedBytes: 0, reason: "whole" } as const;
+      return { ...use, ...whole, boot, worker: this.#index };
     });
-    await replay(survey, { ...options, filter: (id) => ids.has(id), onOp });
+    const files = [...this.#survey.files, ...own].filter(({ vnodes, sequences }) => {
+      return (sequences[vnodes.indexOf(vnode.id)] ?? 0) > vnode.sequence;
+    });
+    const survey = { files, proven: new Map(), leftovers: [] };
+    await replay(survey, {
+      ...this.#surveyOptions(),
+      manifests: { ...noManifests, vnodes: new Map([[vnode.id, vnode]]) },
+      filter: (id) => id === vnode.id,
+      onOp,
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+    });
   }
 
   /** Bytes of the journal's files. */

@@ -26,6 +26,8 @@ export interface UpkeepHost {
   readonly clients: ReadonlyMap<number, Client>;
   readonly locks: PartitionLocks;
   readonly isSweeping: boolean;
+  /** Memory of the tables. */
+  readonly memoryBytes: number;
   /** The vnode that serves now under this id, the node's own included. */
   findAny(id: number): Vnode | undefined;
   /** Every vnode, the node's own included. */
@@ -42,6 +44,9 @@ export interface WorkerUpkeepOptions {
   /** Files of earlier boots that this worker needs no more. */
   readonly released: (names: readonly string[]) => void;
 }
+
+/** Closed journal files that need no help to become free, whatever they hold. */
+const CLOSED_FILES_KEPT = 3;
 
 export class WorkerUpkeep {
   readonly #host: UpkeepHost;
@@ -71,6 +76,7 @@ export class WorkerUpkeep {
     this.#oldFiles = new OldFiles({
       storage,
       find: (id) => host.findAny(id),
+      filesKept: () => Math.max(CLOSED_FILES_KEPT, host.memoryBytes / journal.fileBytes),
       want: (vnode) => snapshots.want(vnode),
       isSnapshotting: () => snapshots.isRunning,
       released: options.released,

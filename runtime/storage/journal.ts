@@ -190,8 +190,8 @@ export class Journal {
   }
 
   /**
-   * The vnode's next op may have any sequence: it restarts, its state was replaced, or its live ops
-   * are written again so that they pin no old file. It has no op in the frame in progress.
+   * The vnode's next op may have any sequence: it restarts, or its state was replaced. It has no op
+   * in the frame in progress.
    */
   restartVnode(vnodeId: number): void {
     this.#arena.restartVnode(vnodeId);
@@ -275,13 +275,6 @@ export class Journal {
     return this.files().map(({ name, number, firstCommit, bytes }) => {
       const accepted = number < fileNumber ? bytes : number > fileNumber ? 0 : end;
       return { name, firstCommit, accepted };
-    });
-  }
-
-  /** How far the files are written: for a vnode that restarts beside a running journal. */
-  readable(): AcceptedFile[] {
-    return this.files().map(({ name, firstCommit, bytes }) => {
-      return { name, firstCommit, accepted: bytes };
     });
   }
 

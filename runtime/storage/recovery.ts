@@ -32,7 +32,7 @@ import {
 } from "./survey.ts";
 
 // limits:
-/** Ops handed over before recovery lets others have the thread. */
+/** Ops looked at before recovery lets others have the thread: below a millisecond. */
 export const RECOVERY_SLICE_OPS = 2_000;
 
 /** An op in place: reused, and its bytes are only valid, during the call. */
@@ -159,6 +159,7 @@ class Replay {
         if (!this.#replayFrame(file, header, cursor.at, length)) return progress;
         cursor.at += this.#frame.length;
         progress = true;
+        this.#slice += this.#frame.opCount;
         if (this.#slice >= RECOVERY_SLICE_OPS) {
           this.#slice = 0;
           await this.#options.pause?.();
@@ -264,7 +265,6 @@ class Replay {
     const proven = sequence <= (this.#proven[segment] as number);
     this.#done[segment] = sequence;
     this.#ops++;
-    this.#slice++;
     if (!proven) this.#unproven++;
     this.#options.onOp(op, proven);
     return true;

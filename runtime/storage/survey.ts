@@ -29,8 +29,6 @@ export interface SurveyOptions {
   readonly manifests: Manifests;
   /** Which journals to read: default all. A restart beside running journals leaves those out. */
   readonly include?: (file: JournalFileName) => boolean;
-  /** Of files by name, how far they may be read: `Journal.trusted()` or `readable()`. */
-  readonly limits?: ReadonlyMap<string, number>;
 }
 
 export interface SurveyedFile extends JournalFileName, ClosedFile {
@@ -97,10 +95,7 @@ async function surveyFile(job: FileJob): Promise<SurveyedFile> {
   const { options, name, parsed, reader, judges } = job;
   const path = `${options.folder}/${name}`;
   const listed = options.manifests.files.get(name);
-  const limit = Math.min(
-    listed?.accepted ?? Number.POSITIVE_INFINITY,
-    options.limits?.get(name) ?? Number.POSITIVE_INFINITY,
-  );
+  const limit = listed?.accepted ?? Number.POSITIVE_INFINITY;
   if (limit === 0) return unusedFile(job, "after-torn");
   const length = await reader.read(path, limit);
   const bytes = reader.bytes;

@@ -20,7 +20,7 @@ test("a file is unneeded once snapshots cover every vnode in it", () => {
   space.add(file(1, { 1: 10, 2: 5 }));
   space.snapshotTaken(1, 10);
   assert.deepEqual(space.unneeded(), []);
-  assert.deepEqual(space.oldestPins(), { name: nameOf(1), vnodes: [2] });
+  assert.deepEqual(space.oldestPins(), [2]);
   space.snapshotTaken(2, 4);
   assert.deepEqual(space.unneeded(), []);
   space.snapshotTaken(2, 6);
@@ -36,15 +36,6 @@ test("no file goes before an older one of its journal", () => {
   space.add(file(1, { 1: 10 }, 1));
   space.snapshotTaken(1, 20);
   assert.deepEqual(space.unneeded(), [nameOf(1, 1)]);
-});
-
-test("ops that were written again pin only the files from then on", () => {
-  const space = new FileSpace();
-  space.add(file(1, { 1: 3 }));
-  space.rewritten(1, nameOf(5));
-  space.add(file(5, { 1: 3 }));
-  assert.deepEqual(space.unneeded(), [nameOf(1)]);
-  assert.deepEqual(space.oldestPins(), { name: nameOf(5), vnodes: [1] });
 });
 
 test("every op of an unneeded file is in a snapshot of its vnode", () => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { CoterieError } from "../../../runtime/base/errors.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { noManifests } from "../../../runtime/storage/manifest.ts";
-import { recover } from "../../../runtime/storage/recovery.ts";
+import { RECOVERY_SLICE_OPS, recover } from "../../../runtime/storage/recovery.ts";
 import { append, FOLDER, NODE_ID, newDisk, openJournal, recoverStates } from "./support.ts";
 
 test("a gap in a vnode's sequences is corruption", async () => {
@@ -108,4 +108,27 @@ test("a filter picks the partitions of one worker", async () => {
     onOp: (op) => seen.push(op.vnodeId),
   });
   assert.deepEqual([ops, seen], [1, [2]]);
+});
+
+test("a replay lets others run, also while it passes over the ops of other vnodes", async () => {
+  const disk = await newDisk();
+  const bytes = 1024 * 1024;
+  const { journal } = await openJournal(disk.mount(), { fileBytes: bytes, stepBytes: bytes });
+  const ops = 3 * RECOVERY_SLICE_OPS;
+  for (let sequence = 1; sequence <= ops; sequence++) {
+    append(journal, 1, sequence, "", false);
+    if (sequence % 1000 === 0) journal.commit();
+  }
+  await journal.close();
+  let pauses = 0;
+  await recover({
+    fs: disk.mount(),
+    folder: FOLDER,
+    nodeId: NODE_ID,
+    manifests: noManifests,
+    filter: () => false,
+    onOp: () => assert.fail(),
+    pause: async () => void pauses++,
+  });
+  assert.equal(pauses, 3);
 });

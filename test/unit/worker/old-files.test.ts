@@ -1,0 +1,140 @@
+/** Which journal files stay, what is done so that they can go, and what is read from them. */
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { Vnode } from "../../../actors/vnode/vnode.ts";
+import { OldFiles } from "../../../actors/worker/old-files.ts";
+import { SyncTimes } from "../../../actors/worker/sync-times.ts";
+import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
+import { openStorage } from "../../../actors/worker/worker-storage.ts";
+import { ManualClock } from "../../../runtime/base/clock.ts";
+import { seeded } from "../../../runtime/base/prng.ts";
+import { HybridClock } from "../../../runtime/causality/hlc.ts";
+import { OpWriters } from "../../../runtime/causality/op.ts";
+import { embeddedConfig } from "../../../runtime/config/embedded.ts";
+import { SlabPool } from "../../../runtime/table/slab-pool.ts";
+import { canonicalState } from "../../model/vnode-state.ts";
+import { setStrings } from "../../support/partitions.ts";
+
+const MB = 1024 * 1024;
+const [BUSY, IDLE] = [1, 2];
+const fail = () => assert.fail();
+
+/** One worker's storage on real files of 1 MB, and vnodes that log to it. */
+async function openWorker(context: TestContext) {
+  const folder = await mkdtemp(join(tmpdir(), "coterie-old-files-"));
+  const config = embeddedConfig(
+    { config: { journal: { fileBytes: MB, reserveBytes: 0 } }, workers: 1, durability: "always" },
+    { folder, machine: { cores: 1, memoryBytes: 1024 * MB } },
+  );
+  const args = { config, nodeId: "00112233445566aa", boot: 1, folder } as WorkerArgs;
+  const syncTimes = new SyncTimes(new ManualClock());
+  const events = { onDurable: () => undefined, onFailed: fail, syncTimes };
+  const storage = await openStorage(args, 0, events);
+  context.after(async () => {
+    await storage.close();
+    await rm(folder, { recursive: true });
+  });
+  const random = seeded(1);
+  const shared = {
+    pool: new SlabPool({ slabBytes: 4 * MB }),
+    hashSeed: 7,
+    clock: new HybridClock(new ManualClock()),
+    writers: new OpWriters(),
+    log: storage.log,
+    unsynced: null,
+    random,
+  };
+  const createVnode = (id: number) => {
+    return new Vnode({ id, origin: { high: random.u32(), low: random.u32() }, ...shared });
+  };
+  const vnodes = new Map([BUSY, IDLE].map((id) => [id, createVnode(id)]));
+  const of = (id: number) => vnodes.get(id) ?? assert.fail();
+  await storage.recover({ createVnode, adopt: fail });
+  const wanted: number[] = [];
+  const options = {
+    storage,
+    find: (id: number) => vnodes.get(id),
+    filesKept: () => 0,
+    want: ({ id }: Vnode) => void wanted.push(id),
+    isSnapshotting: () => false,
+    released: fail,
+  };
+  const oldFiles = new OldFiles(options);
+  /** Values until so many further files are full. */
+  const fill = async (id: number, files: number) => {
+    const until = storage.journal.fileNumber + files;
+    while (storage.journal.fileNumber < until) {
+      setStrings(of(id).partition, [["key", "v".repeat(50_000)]]);
+      await storage.sync();
+    }
+  };
+  /** What a snapshot leaves, before and after the manifest names it. */
+  const finishSnapshot = (id: number) => {
+    const vnode = of(id);
+    vnode.logBytes = 0;
+    vnode.snapshotSequence = vnode.partition.sequence;
+    return { vnodeId: id, name: `snapshot-${id}`, sequence: vnode.snapshotSequence };
+  };
+  const recovered = (id: number) => storage.recoverVnode(id, { createVnode, adopt: fail });
+  const closedFiles = () => storage.journal.files().length - 1;
+  const worker = { folder, storage, options, oldFiles, wanted, of, fill };
+  return { ...worker, finishSnapshot, recovered, closedFiles };
+}
+
+test("a vnode that was hardly written to keeps no old file: it gets a snapshot", async (context) => {
+  const worker = await openWorker(context);
+  setStrings(worker.of(IDLE).partition, [["a", "1"]]);
+  await worker.fill(BUSY, 2);
+  setStrings(worker.of(IDLE).partition, [["b", "2"]]);
+  await worker.storage.snapshotsTaken([worker.finishSnapshot(BUSY)]);
+  await worker.oldFiles.clean();
+  assert.deepEqual(worker.wanted, [IDLE]);
+
+  await worker.storage.snapshotsTaken([worker.finishSnapshot(IDLE)]);
+  await worker.oldFiles.clean();
+  assert.equal(worker.closedFiles(), 0);
+});
+
+test("files are left alone while there are few of them", async (context) => {
+  const worker = await openWorker(context);
+  await worker.fill(BUSY, 2);
+  await new OldFiles({ ...worker.options, filesKept: () => 2 }).clean();
+  assert.deepEqual(worker.wanted, []);
+
+  await worker.oldFiles.clean();
+  assert.deepEqual(worker.wanted, [BUSY]);
+});
+
+test("nobody is asked for a snapshot while snapshots are taken", async (context) => {
+  const worker = await openWorker(context);
+  await worker.fill(BUSY, 1);
+  await new OldFiles({ ...worker.options, isSnapshotting: () => true }).clean();
+  assert.deepEqual(worker.wanted, []);
+});
+
+test("a failed vnode is recovered from the files that hold its ops, and no others", async (context) => {
+  const worker = await openWorker(context);
+  await worker.fill(BUSY, 1);
+  setStrings(worker.of(IDLE).partition, [["a", "1"]]);
+  await worker.fill(BUSY, 1);
+  setStrings(worker.of(IDLE).partition, [["b", "2"]]);
+  const [first] = worker.storage.journal.files();
+  await rm(join(worker.folder, first?.name ?? ""));
+
+  const { partition } = await worker.recovered(IDLE);
+  assert.deepEqual(canonicalState(partition), canonicalState(worker.of(IDLE).partition));
+});
+
+test("everything that was appended is durable after a sync, also where none could begin", async (context) => {
+  const { storage, of } = await openWorker(context);
+  const { journal } = storage;
+  setStrings(of(BUSY).partition, [["a", "1"]]);
+  journal.syncNow();
+  setStrings(of(BUSY).partition, [["a", "2"]]);
+  const commit = journal.collecting;
+  await storage.sync();
+  assert.ok(journal.durableThrough >= commit);
+});
