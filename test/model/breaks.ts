@@ -30,6 +30,13 @@ export const BREAKS = {
   "clear-missing": "a write to an expired key does not clear it first",
   "local-sweep": "a replica removes expired cells by itself, without an op",
   count: "the count includes hidden and dead cells",
+  "cut-own": "a cut hides all of its own origin's versions, later ones too",
+  "cut-forget": "a further cut replaces the one before",
+  "cut-restart": "a further cut does not begin its pass again",
+  "cut-join": "a join sees what a cut hides",
+  "cut-snapshot": "a snapshot is judged by the cuts of now, not of its begin",
+  "cut-touch": "a cell that changes is not written to the running snapshot first",
+  "cut-count": "a count does not wait for the pass",
   hlc: "the clock is the wall clock and goes back with it",
 } as const;
 

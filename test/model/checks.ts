@@ -133,7 +133,7 @@ export function judge(
   const found = [
     checkReplay(first, fresh, history),
     checkOracle(first, history),
-    mode === "contexts" || mode === "raw" ? undefined : checkOrigins(first),
+    ["contexts", "raw", "clears"].includes(mode) ? undefined : checkOrigins(first),
     mode === "counters" ? checkCounters(subject, first, history, now) : undefined,
     ...KEYS.map((key) => checkReads(subject, key, now, now + 10 * STEP_MS)),
     mode === "mortal" ? (checkMortality(subject, now) ?? checkFreed(subject, now)) : undefined,

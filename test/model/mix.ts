@@ -22,10 +22,17 @@ export const STEP_MS = 1000;
 /**
  * commands: every command, types colliding, expiry. contexts: strings with explicit contexts.
  * counters: INCRs and pushes with retries, counted in the end. mortal: every collection is born
- * with a TTL, nothing may outlive it. raw: arbitrary mutations.
+ * with a TTL, nothing may outlive it. raw: arbitrary mutations. clears: the same, with many clears of
+ * collections of some size.
  */
-export const MODES = ["commands", "contexts", "counters", "mortal", "raw"] as const;
+export const MODES = ["commands", "contexts", "counters", "mortal", "raw", "clears"] as const;
 export type Mode = (typeof MODES)[number];
+
+/** How wild raw mutations are: of so many cells in an op, among so many elements of a collection. */
+const WILDNESS = {
+  raw: { cells: 2, elements: 2, clears: 0.15 },
+  clears: { cells: 5, elements: 8, clears: 0.3 },
+} as const;
 
 /** Of the only native client. */
 const SESSION = "00000000c11e0001";
@@ -123,14 +130,20 @@ export class Mix {
     ];
   }
 
-  /** One op of one or two arbitrary mutations on cells that `state` has or not. */
-  raw(step: number, now: number, state: CanonicalState): readonly NeutralMutation[] {
-    const cells = [this.#rawCell(), this.#rawCell()];
+  /** One op of arbitrary mutations on cells that `state` has or not. */
+  raw(
+    mode: keyof typeof WILDNESS,
+    step: number,
+    now: number,
+    state: CanonicalState,
+  ): readonly NeutralMutation[] {
+    const wildness = WILDNESS[mode];
+    const cells = Array.from({ length: wildness.cells }, () => this.#rawCell(wildness.elements));
     const distinct = new Map(cells.map((cell) => [cellName(cell), cell]));
     const mutations = [...distinct.values()].map((cell) =>
       this.#rawMutation(cell, step, now, state),
     );
-    if (!this.chance(0.15)) return mutations;
+    if (!this.chance(wildness.clears)) return mutations;
     return [{ kind: "clear", key: this.pick(["a", "b"]) }, ...mutations];
   }
 
@@ -182,10 +195,10 @@ export class Mix {
     }
   }
 
-  #rawCell(): NeutralCell {
+  #rawCell(elements: number): NeutralCell {
     const key = this.pick(["a", "b"]);
     const type = this.pick(["head", "hash", "set", "list"] as const);
-    return { key, type, element: type === "head" ? "" : `f${this.below(2)}` };
+    return { key, type, element: type === "head" ? "" : `f${this.below(elements)}` };
   }
 
   #rawMutation(

@@ -5,10 +5,10 @@
  * their repetition, joins and crashes leave no trace in it (oracle.ts computes that function).
  */
 import type { Break } from "./breaks.ts";
+import { ModelCuts } from "./cuts.ts";
 import type {
   Bytes,
   CanonicalState,
-  CanonicalVersion,
   Dot,
   ModelReply,
   NeutralCell,
@@ -17,11 +17,11 @@ import type {
   Origin,
   Vector,
 } from "./harness.ts";
-import { cellName, compareDots, counterOf, dotOf, exactText, originOf } from "./harness.ts";
+import { cellName, compareDots, counterOf, dotOf, originOf } from "./harness.ts";
 import type { Num } from "./numbers.ts";
-import { addNums, kindOf, negate, parseNum } from "./numbers.ts";
+import { addNums, negate, parseNum } from "./numbers.ts";
 import type { AddEntry, Cell, KeyCells, Version } from "./version.ts";
-import { later, NO_CELLS } from "./version.ts";
+import { canonicalVersion, later, NO_CELLS } from "./version.ts";
 
 /** What a try of an op id did, as far as it can be undone. */
 export interface Effect {
@@ -38,7 +38,7 @@ export interface Try {
   readonly effects: readonly Effect[];
 }
 
-interface State {
+export interface State {
   applied: Map<Origin, number>;
   keys: Map<Bytes, Map<string, Cell>>;
   opIds: Map<string, Map<Dot, Try>>;
@@ -51,17 +51,16 @@ export class ModelReplica {
   /** Never goes back, not even in a crash: its ceiling is durable ahead. */
   hlc = 0;
   readonly #broken: Break | undefined;
+  readonly #cuts: ModelCuts | undefined;
 
-  constructor(broken?: Break) {
+  /** `lazy`: clears hide what they cover, and snapshots take their time (cuts.ts). */
+  constructor(broken?: Break, lazy = false) {
     this.#broken = broken;
+    this.#cuts = lazy ? new ModelCuts(broken) : undefined;
   }
 
   get applied(): ReadonlyMap<Origin, number> {
     return this.#state.applied;
-  }
-
-  get keys(): Iterable<Bytes> {
-    return this.#state.keys.keys();
   }
 
   get opIds(): ReadonlyMap<string, ReadonlyMap<Dot, Try>> {
@@ -69,7 +68,13 @@ export class ModelReplica {
   }
 
   cellsOf(key: Bytes): KeyCells {
-    return this.#state.keys.get(key) ?? NO_CELLS;
+    const cells = this.#state.keys.get(key) ?? NO_CELLS;
+    return this.#cuts?.visible(key, cells) ?? cells;
+  }
+
+  /** Cells of a key in memory, hidden ones included. */
+  sizeOf(key: Bytes): number {
+    return this.#state.keys.get(key)?.size ?? 0;
   }
 
   version(cell: NeutralCell, dot: Dot): Version | undefined {
@@ -107,6 +112,13 @@ export class ModelReplica {
     const { applied } = this.#state;
     applied.set(op.origin, Math.max(op.counter, applied.get(op.origin) ?? 0));
     this.hlc = Math.max(this.hlc, op.hlc);
+    this.#cuts?.log(op);
+    this.advance();
+  }
+
+  /** Goes on with what is done in slices: freeing what is hidden, a snapshot. */
+  advance(): void {
+    this.#cuts?.step(this.#state.keys);
   }
 
   /** Merges the other's whole state: no logs needed. */
@@ -114,7 +126,8 @@ export class ModelReplica {
     const [mine, theirs] = [this.#state, other.#state];
     const keys = new Map<Bytes, Map<string, Cell>>();
     for (const key of new Set([...mine.keys.keys(), ...theirs.keys.keys()])) {
-      const cells = this.#joinKey(mine.keys.get(key), theirs.keys.get(key), other);
+      const hidden = this.#broken === "cut-join" ? theirs.keys.get(key) : undefined;
+      const cells = this.#joinKey(this.cellsOf(key), hidden ?? other.cellsOf(key), other);
       if (cells.size > 0) keys.set(key, cells);
     }
     mine.keys = keys;
@@ -125,16 +138,22 @@ export class ModelReplica {
       mine.opIds.set(id, new Map([...(mine.opIds.get(id) ?? []), ...tries]));
     }
     this.hlc = Math.max(this.hlc, other.hlc);
+    this.#cuts?.joined(copyState(mine));
     this.#unpark();
+    if (this.#cuts !== undefined) this.makeDurable();
   }
 
   makeDurable(): void {
-    this.#durable = copyState(this.#state);
+    const state = copyState(this.#state);
+    if (this.#cuts === undefined) this.#durable = state;
+    else this.#cuts.makeDurable(state);
   }
 
   crash(): void {
-    this.#state = copyState(this.#durable);
+    const { state, log } = this.#cuts?.crash() ?? { state: this.#durable, log: [] };
+    this.#state = copyState(state);
     this.#parked = [];
+    for (const op of log) this.apply(op);
   }
 
   /** Only for the break "local-sweep": removes a key with no op. */
@@ -143,7 +162,7 @@ export class ModelReplica {
   }
 
   state(): CanonicalState {
-    const cells = [...this.#state.keys.values()].flatMap((named) => [...named]);
+    const cells = [...this.#state.keys.keys()].flatMap((key) => [...this.cellsOf(key)]);
     cells.sort(([a], [b]) => (a < b ? -1 : 1));
     return {
       applied: Object.fromEntries([...this.#state.applied].sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -194,6 +213,10 @@ export class ModelReplica {
   #mutate(op: NeutralOp, dot: Dot, mutation: NeutralMutation): void {
     switch (mutation.kind) {
       case "clear":
+        if (this.#cuts !== undefined) {
+          this.#cuts.cut(mutation.key, op, this.#state.keys.get(mutation.key) ?? NO_CELLS);
+          return;
+        }
         for (const { cell } of [...this.cellsOf(mutation.key).values()]) this.#drop(cell, op);
         return;
       case "remove":
@@ -271,6 +294,7 @@ export class ModelReplica {
 
   #store(cell: NeutralCell, versions: ReadonlyMap<Dot, Version>): void {
     const { keys } = this.#state;
+    this.#cuts?.touch(cellName(cell), keys);
     const cells = keys.get(cell.key) ?? new Map<string, Cell>();
     if (versions.size > 0) cells.set(cellName(cell), { cell, versions });
     else cells.delete(cellName(cell));
@@ -298,7 +322,7 @@ export class ModelReplica {
     return effects;
   }
 
-  #joinKey(mine: KeyCells = NO_CELLS, theirs: KeyCells = NO_CELLS, other: ModelReplica) {
+  #joinKey(mine: KeyCells, theirs: KeyCells, other: ModelReplica) {
     const joined = new Map<string, Cell>();
     for (const name of new Set([...mine.keys(), ...theirs.keys()])) {
       const [left, right] = [mine.get(name), theirs.get(name)];
@@ -362,22 +386,6 @@ function madePosition(position: Bytes, op: NeutralOp): boolean {
   if (bytes.length < 26) return false;
   const origin = bytes.toString("hex", bytes.length - 18, bytes.length - 10);
   return origin === op.origin && bytes.readUIntBE(bytes.length - 10, 6) === op.counter;
-}
-
-function canonicalVersion(version: Version): CanonicalVersion {
-  const { dot, hlc, type, value, counter, expiry, copy } = version;
-  const adds = [...version.adds]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([origin, entry]) => ({
-      origin,
-      counter: entry.counter,
-      number: kindOf(entry.sum),
-      sum: exactText(entry.sum),
-    }));
-  const undone = [...version.undone]
-    .sort(([a], [b]) => compareDots(a, b))
-    .map(([undo, delta]) => ({ dot: undo, number: kindOf(delta), delta: exactText(delta) }));
-  return { dot, hlc, type, value, counter, adds, undone, expiry, copy };
 }
 
 function copyState({ applied, keys, opIds }: State): State {

@@ -27,6 +27,7 @@ import type {
 } from "./harness.ts";
 import { canonicalText, dotOf, HLC_EPOCH_MS } from "./harness.ts";
 import { KEYS, Mix, MODES, type Mode, STEP_MS } from "./mix.ts";
+import type { Seeds } from "./seeds.ts";
 import {
   compareReads,
   compareStates,
@@ -61,6 +62,8 @@ const SKEW_STEPS = 3;
 const GRACE_STEPS = 8;
 export const SIBLINGS_IN_SCENARIO_MAX = 4;
 const STEPS = 120;
+/** Of a violation in a report: whole states are in some. */
+const VIOLATION_CHARS_MAX = 2000;
 
 /** Runs one scenario. Read its violations: it never throws for them. */
 export function runScenario(seed: number, options: ScenarioOptions): Outcome {
@@ -160,8 +163,8 @@ class Scenario {
   #command(member: Member): void {
     const now = this.#now(member);
     const { subject } = member;
-    if (this.#mode === "raw") {
-      const mutations = this.#mix.raw(this.#step, now, subject.state());
+    if (this.#mode === "raw" || this.#mode === "clears") {
+      const mutations = this.#mix.raw(this.#mode, this.#step, now, subject.state());
       this.#mutate(member, mutations, now);
       return;
     }
@@ -348,11 +351,20 @@ class Scenario {
 /** Runs many seeds; returns the first violation as a line that names its seed, or undefined. */
 export function searchViolation(
   options: ScenarioOptions,
-  { from, seeds }: { readonly from: number; readonly seeds: number },
+  { from, seeds }: Seeds,
 ): string | undefined {
   for (let seed = from; seed < from + seeds; seed++) {
-    const { violations, mode } = runScenario(seed, options);
-    if (violations.length > 0) return `seed ${seed} (${mode}): ${violations.join("; ")}`;
+    const found = violationOf(seed, options);
+    if (found !== undefined) return `SEED=${seed} ${found.slice(0, VIOLATION_CHARS_MAX)}`;
   }
   return undefined;
+}
+
+function violationOf(seed: number, options: ScenarioOptions): string | undefined {
+  try {
+    const { violations, mode } = runScenario(seed, options);
+    return violations.length === 0 ? undefined : `(${mode}): ${violations[0]}`;
+  } catch (error) {
+    return `threw ${error instanceof Error ? error.stack : error}`;
+  }
 }

@@ -34,17 +34,23 @@ export function makeModel(broken?: Break): MakeReplica {
   return (options) => new ModelSubject(options, broken);
 }
 
+/** Replicas that clear lazily (cuts.ts); `mixed`: all but the second, and one that replays. */
+export function makeLazyModel(broken?: Break, mixed = true): MakeReplica {
+  const eager = mixed ? ["b", "z"] : [];
+  return (options) => new ModelSubject(options, broken, !eager.includes(options.name));
+}
+
 export class ModelSubject implements ReplicaUnderTest {
   readonly replica: ModelReplica;
   readonly #options: ReplicaOptions;
   readonly #broken: Break | undefined;
   #origin: Origin;
 
-  constructor(options: ReplicaOptions, broken?: Break) {
+  constructor(options: ReplicaOptions, broken?: Break, lazy = false) {
     this.#options = options;
     this.#broken = broken;
     this.#origin = drawOrigin(options.random);
-    this.replica = new ModelReplica(broken);
+    this.replica = new ModelReplica(broken, lazy);
   }
 
   origin(): Origin {
@@ -88,7 +94,9 @@ export class ModelSubject implements ReplicaUnderTest {
     if (from instanceof ModelSubject) this.replica.join(from.replica);
   }
 
-  background(): void {}
+  background(): void {
+    this.replica.advance();
+  }
 
   makeDurable(): void {
     this.replica.makeDurable();
@@ -103,7 +111,8 @@ export class ModelSubject implements ReplicaUnderTest {
     const cells = this.replica.cellsOf(key);
     const view = viewKey(cells, nowMs, this.#broken);
     const elements = view.elements.map(({ cell, value }) => [cell.element, value] as const);
-    const count = this.#broken === "count" ? cells.size : elements.length;
+    const all = this.#broken === "cut-count" ? this.replica.sizeOf(key) : cells.size;
+    const count = this.#broken?.endsWith("count") ? all : elements.length;
     return {
       type: view.type,
       value: view.value,

@@ -2,10 +2,26 @@
  * Versions and the cells that hold them. Versions are immutable: a change makes another one, so a
  * durable copy of a state is a copy of its maps.
  */
-import type { Bytes, CellType, Dot, NeutralCell, NumberKind, Origin } from "./harness.ts";
-import { compareDots, originOf } from "./harness.ts";
+import type {
+  Bytes,
+  CanonicalVersion,
+  CellType,
+  Dot,
+  NeutralCell,
+  NumberKind,
+  Origin,
+} from "./harness.ts";
+import { compareDots, exactText, originOf } from "./harness.ts";
 import type { Num } from "./numbers.ts";
-import { addNums, formatNum, negate, parseDecimal, parseInteger, parseNum } from "./numbers.ts";
+import {
+  addNums,
+  formatNum,
+  kindOf,
+  negate,
+  parseDecimal,
+  parseInteger,
+  parseNum,
+} from "./numbers.ts";
 
 export interface Register {
   readonly at: number | null;
@@ -104,4 +120,21 @@ export function bytesOf(version: Version): Bytes {
   if (version.adds.size === 0 && version.undone.size === 0) return version.value;
   const total = numberOf(version);
   return total === undefined ? version.value : formatNum(total);
+}
+
+/** In the form that replicas are compared in. */
+export function canonicalVersion(version: Version): CanonicalVersion {
+  const { dot, hlc, type, value, counter, expiry, copy } = version;
+  const adds = [...version.adds]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([origin, entry]) => ({
+      origin,
+      counter: entry.counter,
+      number: kindOf(entry.sum),
+      sum: exactText(entry.sum),
+    }));
+  const undone = [...version.undone]
+    .sort(([a], [b]) => compareDots(a, b))
+    .map(([undo, delta]) => ({ dot: undo, number: kindOf(delta), delta: exactText(delta) }));
+  return { dot, hlc, type, value, counter, adds, undone, expiry, copy };
 }
