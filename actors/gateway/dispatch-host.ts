@@ -25,8 +25,11 @@ export interface DispatchHost extends WorkerView {
   readonly limits: ClientsConfig;
   /** Why changes are refused now, as an error reply; null: they are not. */
   refusesWrite(deniesOom: boolean): string | null;
-  /** Whether a partition's commands can run now: it serves, and no transaction holds it. */
-  canRun(keyspace: number, partition: number): boolean;
+  /**
+   * Whether a partition's commands on this key (none given: on any) can run now: it serves, no
+   * transaction holds it, and there is not much to judge of the key (garbage.ts).
+   */
+  canRun(keyspace: number, partition: number, key?: Buffer, start?: number, end?: number): boolean;
   /** Calls back when they can, or with the error to reply. */
   whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void;
   /** Takes the running command back: something threw. Its vnodes restart. */

@@ -172,7 +172,7 @@ export class Dispatcher {
       } else this.#forward(connection, request, entry, owner, partition);
       return;
     }
-    if (!host.canRun(client.keyspace, partition)) {
+    if (!host.canRun(client.keyspace, partition, request.bytes, start, end)) {
       this.#retryWhenReady(connection, request, entry, partition);
       return;
     }
@@ -216,7 +216,8 @@ export class Dispatcher {
         return;
       }
       owner = own;
-      if (owner === host.index && !host.canRun(client.keyspace, partition)) {
+      if (owner !== host.index) continue;
+      if (!host.canRun(client.keyspace, partition, request.bytes, start, end)) {
         this.#retryWhenReady(connection, request, entry, partition);
         return;
       }

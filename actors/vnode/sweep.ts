@@ -67,11 +67,13 @@ export function sweepRecord(
 ): boolean {
   const { records } = partition.table;
   if ((records.flags(ref) & (EXPIRY | BLOB | COLLECTION | HEADLESS)) === 0) return false;
+  if (partition.table.isSettling(ref)) return false;
   if (view.openRecord(ref, nowMs) !== ABSENT) {
     if (view.live !== null) removeDead(partition, view, nowMs, graceMs);
     return false;
   }
-  if (view.openRecord(ref, nowMs - graceMs) !== ABSENT) return false;
+  // A pass may have ended with nothing left of the key.
+  if (view.ref === 0 || view.openRecord(ref, nowMs - graceMs) !== ABSENT) return false;
   if (!partition.isOpen) partition.begin();
   const key = nameOf(partition, ref);
   partition.writer.clear(key, 0, key.length);

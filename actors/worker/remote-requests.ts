@@ -102,12 +102,17 @@ export class RemoteRequests {
     const host = this.#host;
     const { keyspace, partition } = header;
     const { command } = entry;
+    if (command.scope === "key") {
+      const at = command.keys?.first ?? 1;
+      const { bytes, starts, ends } = request;
+      return host.canRun(keyspace, partition, bytes, starts[at], ends[at]) ? -1 : partition;
+    }
     if (command.scope !== "keys") return host.canRun(keyspace, partition) ? -1 : partition;
     for (const index of keyIndexes(command, request)) {
       const start = request.starts[index] as number;
       const end = request.ends[index] as number;
       const own = host.executor.partitionOf(keyspace, request.bytes, start, end);
-      if (!host.canRun(keyspace, own)) return own;
+      if (!host.canRun(keyspace, own, request.bytes, start, end)) return own;
     }
     return -1;
   }

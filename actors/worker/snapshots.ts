@@ -118,6 +118,13 @@ export class Snapshots {
     const { fs, folder, clock, pause, find } = this.#options;
     const vnode = find(id);
     if (vnode === undefined || vnode.logBytes === 0) return;
+    // A scan would settle what is under a cut in one turn.
+    const { garbage } = vnode.partition.table;
+    while (garbage.hasCuts) {
+      garbage.collect(SLICE_ITEMS);
+      await pause();
+    }
+    if (find(id) !== vnode) return;
     const scan = new SnapshotScan(vnode.partition);
     const logBytes = vnode.logBytes;
     const { sequence } = scan;

@@ -7,6 +7,7 @@ import type { ActorSystem } from "../../runtime/actor/system.ts";
 import { vnodeProtocol } from "../protocols/vnode.ts";
 import type { VnodeSource } from "../vnode/executor.ts";
 import { type Vnode, vnodeId } from "../vnode/vnode.ts";
+import { Settling } from "./settling.ts";
 
 type VnodeCell = ActorCell<(typeof vnodeProtocol)["messages"], Vnode>;
 
@@ -20,6 +21,8 @@ export interface VnodesOptions {
   recover(id: number): Promise<Vnode>;
   /** What a failed vnode held is worth nothing any more. */
   dropped(vnode: Vnode): void;
+  /** Runs a function in a turn of its own. */
+  soon(run: () => void): void;
 }
 
 /** How long a command waits for a vnode that restarts. */
@@ -35,10 +38,12 @@ export class Vnodes implements VnodeSource {
   readonly #options: VnodesOptions;
   readonly #cells: (VnodeCell | undefined)[][];
   readonly #definition;
+  readonly #settling: Settling;
 
   constructor(options: VnodesOptions) {
     this.#options = options;
     this.#cells = options.partitions.map(() => []);
+    this.#settling = new Settling(options);
     this.#definition = actor({
       protocol: vnodeProtocol,
       start({ id, first }: StartArgs): Vnode | Promise<Vnode> {
@@ -58,6 +63,26 @@ export class Vnodes implements VnodeSource {
   isReady(keyspace: number, partition: number): boolean {
     const cell = this.#cells[keyspace]?.[partition];
     return cell === undefined || cell.ready !== undefined;
+  }
+
+  /**
+   * Whether commands on this key (none given: on any) can run now: its partition serves, and not
+   * much is left to judge of it.
+   */
+  canRun(
+    keyspace: number,
+    partition: number,
+    key: Buffer | undefined,
+    start: number,
+    end: number,
+  ): boolean {
+    const cell = this.#cells[keyspace]?.[partition];
+    if (cell === undefined) return true;
+    const vnode = cell.ready;
+    if (vnode === undefined) return false;
+    const { table } = vnode.partition;
+    if (!table.garbage.hasCuts) return true;
+    return key !== undefined && !table.isSettling(table.find(key, start, end));
   }
 
   /** The vnode of a partition, if it exists and serves. */
@@ -80,11 +105,16 @@ export class Vnodes implements VnodeSource {
     return cell;
   }
 
-  /** Calls back once a partition serves again, or with the reason why it does not. */
+  /** Calls back once all commands can run on a partition, or with the reason why they cannot. */
   whenReady(keyspace: number, partition: number, done: (error: Error | null) => void): void {
     const cell = this.#cells[keyspace]?.[partition];
     if (cell === undefined) {
       done(null);
+      return;
+    }
+    const table = cell.ready?.partition.table;
+    if (table?.garbage.hasCuts) {
+      this.#settling.whenOver(table, () => done(null));
       return;
     }
     cell.ref.ask("whenReady", undefined, { timeoutMs: READY_TIMEOUT_MS }, (outcome) => {

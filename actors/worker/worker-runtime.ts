@@ -142,7 +142,12 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       partitions: this.#partitions,
       create: (id) => this.createVnode(id),
       recover: (id) => storage.recoverVnode(id, this),
-      dropped: (vnode) => vnode.partition.table.heap.releaseAll(),
+      dropped: (vnode) => vnode.partition.release(),
+      soon: (run) =>
+        void setImmediate(() => {
+          this.beginTurn();
+          run();
+        }),
     });
     this.executor = new Executor(this.vnodesHere, this.#partitions);
     this.exchange = new Exchange(options.port, log, () => this.turn.schedule());
@@ -224,9 +229,9 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     return this.vnodesHere.isReady(keyspace, partition);
   }
 
-  canRun(keyspace: number, partition: number): boolean {
+  canRun(keyspace: number, partition: number, key?: Buffer, start = 0, end = 0): boolean {
     if (this.locks.size > 0 && !this.locks.isFree(vnodeId(keyspace, partition))) return false;
-    return this.vnodesHere.isReady(keyspace, partition);
+    return this.vnodesHere.canRun(keyspace, partition, key, start, end);
   }
 
   whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void {

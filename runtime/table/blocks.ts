@@ -4,7 +4,7 @@
  * being freed.
  *
  * ```
- *  0  u32  type
+ *  0  u32  type | CUT
  *  4  u32  root of the elements' order
  *  8  u32  next block of the key
  * 12  u32  key record; 0: gone, the elements are being freed
@@ -24,6 +24,8 @@ const NEXT = 2;
 const KEY = 3;
 const CHANGED_DOUBLE = 2;
 const COPY_DOUBLE = 3;
+/** A pass is to judge elements of this collection first (garbage.ts). */
+const CUT = 8;
 
 export class Blocks {
   readonly #records: Records;
@@ -46,7 +48,16 @@ export class Blocks {
   }
 
   type(block: Ref): number {
-    return this.#word(block, TYPE);
+    return this.#word(block, TYPE) & ~CUT;
+  }
+
+  /** Whether elements of it wait for a pass: its order is not all of it. */
+  isCut(block: Ref): boolean {
+    return (this.#word(block, TYPE) & CUT) !== 0;
+  }
+
+  setCut(block: Ref, isCut: boolean): void {
+    this.#setWord(block, TYPE, this.type(block) | (isCut ? CUT : 0));
   }
 
   root(block: Ref): Ref {

@@ -63,21 +63,31 @@ export class Elements {
 
   /** An element by name (of a list: by position), or 0. Leaves the name's hash in `hash`. */
   find(block: Ref, source: Buffer, start: number, end: number): Ref {
+    const { blocks, garbage } = this.#table;
+    this.hash = this.#table.hashOf(source, start, end);
+    const isList = blocks.type(block) === LIST;
+    if (blocks.isCut(block)) {
+      garbage.judge(block, (root) =>
+        isList
+          ? this.#findPosition(root, source, start, end)
+          : this.#findName(block, source, start, end),
+      );
+    }
+    if (isList) return this.#findPosition(blocks.root(block), source, start, end);
+    return this.#findName(block, source, start, end);
+  }
+
+  #findName(block: Ref, source: Buffer, start: number, end: number): Ref {
     const records = this.#records;
-    const hash = this.#table.hashOf(source, start, end);
-    this.hash = hash;
-    if (this.#table.blocks.type(block) === LIST)
-      return this.#findPosition(block, source, start, end);
     const index = this.#index;
-    const mixed = mixHash(hash, block);
+    const mixed = mixHash(this.hash, block);
     for (let ref = index.first(mixed); ref !== 0; ref = index.next()) {
       if (records.owner(ref) === block && records.keyEquals(ref, source, start, end)) return ref;
     }
     return 0;
   }
 
-  #findPosition(block: Ref, source: Buffer, start: number, end: number): Ref {
-    const root = this.#table.blocks.root(block);
+  #findPosition(root: Ref, source: Buffer, start: number, end: number): Ref {
     if (root === 0) return 0;
     const rank = this.#positions.lowerBound(root, this.probe(source, start, end, 0));
     if (rank >= this.#positions.count(root)) return 0;
@@ -129,32 +139,11 @@ export class Elements {
     return ref;
   }
 
-  /** The same plain element in another block of its key. */
-  copy(from: Ref, block: Ref): Ref {
-    const records = this.#records;
-    const nameAt = records.keyAt(from);
-    const nameEnd = nameAt + records.keyLength(from);
-    const length = records.valueLength(from);
-    const flags = records.flags(from) & ~MARKED;
-    const bytes = records.bytes(from);
-    const hash = records.nameHash(from);
-    const kind = records.kind(from);
-    const made = this.make(block, hash, bytes, nameAt, nameEnd, kind, flags, length);
-    records.copyFields(from, made);
-    copyBytes(records.bytes(made), records.valueAt(made), bytes, nameEnd, nameEnd + length);
-    this.#table.noteCopy(block, records.copyAt(made));
-    this.link(block, made);
-    return made;
-  }
-
   /** Puts a filled element record into the indexes of its collection. */
   link(block: Ref, ref: Ref): void {
     const type = this.#table.blocks.type(block);
     if (type !== LIST) this.#index.insert(this.#hashOf(ref), ref);
-    this.#table.blocks.setRoot(
-      block,
-      this.orderOf(type).insert(this.#table.blocks.root(block), ref),
-    );
+    this.putBack(block, ref);
     this.#table.blocks.setChanged(block, this.#table.op.sequence);
   }
 
@@ -167,6 +156,12 @@ export class Elements {
       this.orderOf(type).remove(this.#table.blocks.root(block), ref),
     );
     this.#table.blocks.setChanged(block, this.#table.op.sequence);
+  }
+
+  /** Puts an element that the hash index kept into its collection's order again. */
+  putBack(block: Ref, ref: Ref): void {
+    const { blocks } = this.#table;
+    blocks.setRoot(block, this.orderOf(blocks.type(block)).insert(blocks.root(block), ref));
   }
 
   /** Takes an element out of the hash index only: its order is being dismantled. */

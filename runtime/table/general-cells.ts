@@ -214,6 +214,15 @@ export class GeneralCells {
     return made;
   }
 
+  /** Stores other versions of an element that is in its collection. */
+  rewriteElement(block: Ref, ref: Ref, versions: readonly Version[]): void {
+    const { records } = this.#table;
+    const at = records.keyAt(ref);
+    const length = records.keyLength(ref);
+    const name = Buffer.from(records.bytes(ref).subarray(at, at + length));
+    this.storeElement(block, ref, records.nameHash(ref), name, 0, length, versions);
+  }
+
   #shownScore(versions: readonly Version[]): Buffer {
     return latestVersion(versions, this.#origins)?.value ?? EMPTY;
   }

@@ -46,7 +46,8 @@ class Join {
       mine: (slot, counter) => counter <= (mine.origins.applied[slot] as number),
       theirs: (slot, counter) => counter <= (theirs[slot] ?? 0),
     };
-    const { op } = mine.table;
+    const { op, garbage } = mine.table;
+    garbage.settleAll();
     op.sequence = mine.sequence;
   }
 
@@ -91,7 +92,7 @@ class Join {
           theirBlock === 0 ? 0 : this.#other.table.elements.find(theirBlock, name, 0, name.length);
         const before = mutations.cells.versions(element);
         const after = this.#joined(before, found === 0 ? [] : this.#translated(found));
-        if (!isSame(before, after)) mutations.storeElement(block, element, after);
+        if (!isSame(before, after)) mutations.cells.rewriteElement(block, element, after);
       }
       table.dropEmpty(block);
     }

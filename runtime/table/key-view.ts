@@ -99,7 +99,7 @@ export class KeyView {
   #isPlain(ref: Ref, nowMs: number): boolean {
     const { table } = this.#partition;
     const block = table.records.block(ref);
-    if (block === 0) return false;
+    if (block === 0 || table.blocks.isCut(block)) return false;
     const type = table.records.kind(ref) & KIND_TYPE;
     if (table.blocks.type(block) !== type || table.blocks.next(block) !== 0) return false;
     const copyMin = table.blocks.copyMin(block);
@@ -113,6 +113,10 @@ export class KeyView {
 
   #openGeneral(nowMs: number): number {
     const { table, origins } = this.#partition;
+    if (!table.settle(this.ref)) {
+      this.ref = 0;
+      return this.#absent();
+    }
     const heads = this.heads();
     const top = latestVersion(heads, origins);
     const type = top?.type ?? this.#lowestType();

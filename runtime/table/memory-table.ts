@@ -13,9 +13,11 @@ import { copyBytes } from "../base/bytes.ts";
 import { hashBytes } from "../base/hash.ts";
 import type { Covers } from "../causality/cell.ts";
 import { UNTIL_NEVER } from "../causality/op.ts";
+import type { Origins } from "../causality/origins.ts";
 import { BLOCK_BYTES, Blocks } from "./blocks.ts";
 import { Elements } from "./elements.ts";
-import { Garbage } from "./garbage.ts";
+import { Garbage, SETTLE_ITEMS_MAX } from "./garbage.ts";
+import { GeneralCells } from "./general-cells.ts";
 import { HashIndex } from "./hash-index.ts";
 import { Heap } from "./heap.ts";
 import { OrderedIndex } from "./ordered-index.ts";
@@ -29,12 +31,16 @@ export interface TableOp {
   hlc: number;
   /** Which dots it covers; null: all that this table holds. */
   covers: Covers | null;
+  /** Its past; not read where it covers all. */
+  past: Float64Array;
   /** The vnode's sequence number of the op. */
   sequence: number;
 }
 
+const NO_PAST = new Float64Array(0);
+
 export class MemoryTable {
-  readonly op: TableOp = { slot: 0, counter: 0, hlc: 0, covers: null, sequence: 0 };
+  readonly op: TableOp = { slot: 0, counter: 0, hlc: 0, covers: null, past: NO_PAST, sequence: 0 };
   readonly records: Records;
   readonly heap: Heap;
   keys: HashIndex;
@@ -44,6 +50,7 @@ export class MemoryTable {
   readonly keyOrder: OrderedIndex;
   readonly blocks: Blocks;
   readonly elements: Elements;
+  readonly cells: GeneralCells;
   /**
    * Keys that carry an expiry or several versions, and collections with elements that carry a copy
    * of one: what a sweep looks for.
@@ -58,7 +65,7 @@ export class MemoryTable {
 
   readonly #seed: number;
 
-  constructor(pool: SlabPool, seed: number) {
+  constructor(pool: SlabPool, seed: number, origins: Origins) {
     this.#seed = seed;
     this.heap = new Heap(pool);
     const records = new Records(pool);
@@ -67,6 +74,7 @@ export class MemoryTable {
     this.keyOrder = new OrderedIndex(this.heap, (a, b) => records.compareKeys(a, b));
     this.blocks = new Blocks(records);
     this.elements = new Elements(this);
+    this.cells = new GeneralCells(this, origins);
     this.garbage = new Garbage(this);
   }
 
@@ -304,7 +312,7 @@ export class MemoryTable {
 
   /** After a removal: drops an empty block, and a key record that names nothing more. */
   dropEmpty(block: Ref): void {
-    if (this.blocks.root(block) !== 0) return;
+    if (this.blocks.root(block) !== 0 || this.blocks.isCut(block)) return;
     const key = this.blocks.key(block);
     this.setBlockCopyMin(block, Number.POSITIVE_INFINITY);
     this.blocks.unlink(block);
@@ -315,6 +323,29 @@ export class MemoryTable {
   /** Removes a key record without head versions and collections. */
   dropNamelessKey(key: Ref): void {
     if (this.records.flags(key) & HEADLESS && this.records.block(key) === 0) this.removeKey(key);
+  }
+
+  /** Whether more is still to be judged of a key than a command's turn should take on. */
+  isSettling(ref: Ref): boolean {
+    const { records, blocks, garbage } = this;
+    if (!garbage.hasCuts || ref === 0) return false;
+    let unjudged = 0;
+    for (let block = records.block(ref); block !== 0; block = blocks.next(block)) {
+      unjudged += garbage.unjudged(block);
+    }
+    return unjudged > SETTLE_ITEMS_MAX;
+  }
+
+  /** Ends the passes over a key's collections. False: nothing is left of the key. */
+  settle(ref: Ref): boolean {
+    const { records, blocks } = this;
+    let isLeft = (records.flags(ref) & HEADLESS) === 0;
+    for (let block = records.block(ref); block !== 0; ) {
+      const next = blocks.next(block);
+      if (!blocks.isCut(block) || this.garbage.settle(block)) isLeft = true;
+      block = next;
+    }
+    return isLeft;
   }
 
   /** Forgets everything at once: a flush by an op that covers all. */

@@ -5,6 +5,7 @@
  * The op's dot, stamp and what it covers stand in `table.op`. Mutations that cover all that the
  * table holds of their cell go in place; the others through the general case.
  */
+import { assert } from "../base/assert.ts";
 import type { AddEntry, Covers, Dot, Undo, Version } from "../causality/cell.ts";
 import {
   addToVersion,
@@ -18,8 +19,8 @@ import {
 import { type CellName, emptyCellName } from "../causality/cell-name.ts";
 import { UNTIL_NEVER } from "../causality/op.ts";
 import type { Origins } from "../causality/origins.ts";
-import { GeneralCells } from "./general-cells.ts";
-import type { MemoryTable } from "./memory-table.ts";
+import type { GeneralCells } from "./general-cells.ts";
+import type { MemoryTable, TableOp } from "./memory-table.ts";
 import {
   ADDS,
   BLOB,
@@ -43,7 +44,7 @@ export class Mutations {
   constructor(table: MemoryTable, origins: Origins) {
     this.#table = table;
     this.#origins = origins;
-    this.cells = new GeneralCells(table, origins);
+    this.cells = table.cells;
   }
 
   /** `set` of the head, `until` as in an op. Returns the key's record. */
@@ -155,7 +156,13 @@ export class Mutations {
       table.clear(ref);
       return;
     }
-    this.#clearElements(ref, covers);
+    const { records, blocks, garbage } = table;
+    const cut = cutOf(table.op);
+    for (let block = records.block(ref); block !== 0; ) {
+      const next = blocks.next(block);
+      garbage.cut(block, cut);
+      block = next;
+    }
     const left = table.find(key, start, end);
     if (left === 0) return;
     const cell = { ...emptyCellName(), key, keyStart: start, keyEnd: end };
@@ -176,74 +183,10 @@ export class Mutations {
     }
   }
 
-  /**
-   * Removes the covered versions of each element, for a clear that is concurrent to some of them:
-   * one look at every element, then work by what is fewer. Where most goes, what stays moves to a
-   * block of its own and the old one is freed in slices.
-   */
-  #clearElements(ref: Ref, covers: Covers): void {
-    const table = this.#table;
-    const records = table.records;
-    const blocks: Ref[] = [];
-    for (let b = records.block(ref); b !== 0; b = table.blocks.next(b)) blocks.push(b);
-    for (const block of blocks) {
-      const kept: Ref[] = [];
-      let cut = 0;
-      const order = table.elements.orderOf(table.blocks.type(block));
-      order.seek(table.blocks.root(block), 0);
-      for (let element = order.next(); element !== 0; element = order.next()) {
-        const isBlob = (records.flags(element) & BLOB) !== 0;
-        if (!isBlob && covers(records.slot(element), records.counter(element))) cut++;
-        else kept.push(element);
-      }
-      if (cut > table.garbage.eagerItemsMax && kept.length < cut) {
-        this.#keepElements(block, kept, covers);
-        continue;
-      }
-      for (const element of this.elementsOf(block)) this.#cutElement(block, element, covers);
-      table.dropEmpty(block);
-    }
-  }
-
-  #cutElement(block: Ref, element: Ref, covers: Covers): void {
-    const table = this.#table;
-    const records = table.records;
-    if ((records.flags(element) & BLOB) === 0) {
-      if (covers(records.slot(element), records.counter(element)))
-        table.elements.free(block, element);
-      return;
-    }
-    const versions = this.cells.versions(element);
-    const left = removeCovered(versions, covers);
-    if (left.length < versions.length) this.storeElement(block, element, left);
-  }
-
-  /** Moves elements to a new block, without what is covered of them, and gives the old one up. */
-  #keepElements(block: Ref, kept: readonly Ref[], covers: Covers): void {
-    const table = this.#table;
-    const records = table.records;
-    const key = table.blocks.key(block);
-    table.blocks.unlink(block);
-    const made = table.ensureBlock(key, table.blocks.type(block));
-    for (const element of kept) {
-      if ((records.flags(element) & BLOB) === 0) {
-        table.elements.copy(element, made);
-        continue;
-      }
-      const left = removeCovered(this.cells.versions(element), covers);
-      if (left.length === 0) continue;
-      const at = records.keyAt(element);
-      const end = at + records.keyLength(element);
-      const hash = records.nameHash(element);
-      this.cells.storeElement(made, 0, hash, records.bytes(element), at, end, left);
-    }
-    table.garbage.detach(key, block);
-    table.dropEmpty(made);
-  }
-
   /** The element records of a collection in its order, as a list that survives changes. */
   elementsOf(block: Ref): Ref[] {
     const table = this.#table;
+    assert(!table.blocks.isCut(block), "a collection is settled before it is looked through");
     const order = table.elements.orderOf(table.blocks.type(block));
     const root = table.blocks.root(block);
     const refs: Ref[] = [];
@@ -251,16 +194,6 @@ export class Mutations {
     order.seek(root, 0);
     for (let ref = order.next(); ref !== 0; ref = order.next()) refs.push(ref);
     return refs;
-  }
-
-  /** Stores versions of an existing element. */
-  storeElement(block: Ref, element: Ref, versions: readonly Version[]): void {
-    const records = this.#table.records;
-    const at = records.keyAt(element);
-    const length = records.keyLength(element);
-    const name = Buffer.from(records.bytes(element).subarray(at, at + length));
-    const hash = records.nameHash(element);
-    this.cells.storeElement(block, element, hash, name, 0, length, versions);
   }
 
   /** Stores versions of an element that is not there. */
@@ -392,4 +325,12 @@ export class Mutations {
     const hash = this.#table.records.nameHash(element);
     this.cells.storeElement(block, element, hash, name, cell.nameStart, cell.nameEnd, after);
   }
+}
+
+/** What the running op covers as a version vector: its past, and its origin's ops before it. */
+function cutOf({ past, slot, counter }: TableOp): Float64Array {
+  const cut = new Float64Array(Math.max(past.length, slot + 1));
+  cut.set(past);
+  cut[slot] = counter - 1;
+  return cut;
 }

@@ -78,7 +78,7 @@ export class Partition {
 
   constructor(options: PartitionOptions) {
     this.#options = options;
-    this.table = new MemoryTable(options.pool, options.hashSeed);
+    this.table = new MemoryTable(options.pool, options.hashSeed, this.origins);
     this.past = new Past(this.origins);
     this.mutations = new Mutations(this.table, this.origins);
     this.#writers = options.writers;
@@ -286,6 +286,7 @@ export class Partition {
     op.counter = counter;
     op.hlc = hlc;
     op.covers = this.past.covers(past, slot);
+    op.past = past;
     op.sequence = this.sequence + 1;
     while (reader.next()) applyMutation(this, reader);
     assert(!reader.isBroken, "an op's mutations end inside it");

@@ -70,8 +70,9 @@ export class SnapshotScan {
     this.#ordered = new StateWriter(CHUNK_ORDERED, emit);
     this.#changed = new StateWriter(CHUNK_CHANGED, emit);
     writePrologue(partition, emit);
-    table.mark ^= MARKED;
+    // First: what it settles is a part of the state.
     table.garbage.hideFromSnapshot();
+    table.mark ^= MARKED;
     table.onBeforeChange = (ref) => this.#writeFirst(ref);
     partition.scan = this;
   }

@@ -24,7 +24,6 @@ import { applyMutation } from "../../runtime/table/apply-mutation.ts";
 import { KeyView } from "../../runtime/table/key-view.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
-import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
 import { loadState } from "../../runtime/table/state-loader.ts";
 import { undoOneTry } from "../../runtime/table/undo.ts";
 import { encodeCommand, plain, ReplyReader } from "../support/resp.ts";
@@ -56,6 +55,7 @@ import {
   type VnodeOp,
   writeMutation,
 } from "./neutral-op.ts";
+import { type Snapshot, VnodeSnapshots } from "./vnode-snapshots.ts";
 import { canonicalState, canonicalValue, pastOf } from "./vnode-state.ts";
 
 const SLAB_BYTES = 512 * 1024;
@@ -64,23 +64,19 @@ const SLICE_ITEMS_MAX = 2;
 
 const commands = new CommandTable();
 
-interface Snapshot {
-  readonly chunks: readonly Buffer[];
-  readonly sequence: number;
-}
-
 interface LogEntry {
   readonly sequence: number;
   readonly op: Buffer;
 }
 
 export interface VnodeReplicaOptions {
-  /** Scans and frees in tiny slices, whenever the scenario calls for background work. */
+  /** Scans, judges and frees in tiny slices, whenever the scenario calls for background work. */
   readonly lazy?: boolean;
 }
 
-export function makeVnode(options: VnodeReplicaOptions = {}): MakeReplica {
-  return (settings) => new VnodeReplica(settings, options);
+/** Vnodes; `lazy` says by their names which of them are. */
+export function makeVnode(lazy: (name: string) => boolean): MakeReplica {
+  return (settings) => new VnodeReplica(settings, { lazy: lazy(settings.name) });
 }
 
 export class VnodeReplica implements ReplicaUnderTest {
@@ -95,10 +91,9 @@ export class VnodeReplica implements ReplicaUnderTest {
   #vnode: Vnode;
   #log: LogEntry[] = [];
   #lastOp: VnodeOp | undefined;
-  #scan: SnapshotScan | undefined;
-  #scanned: Buffer[] = [];
-  /** The newest whole snapshot; not durable by itself. */
-  #snapshot: Snapshot | undefined;
+  readonly #snapshots = new VnodeSnapshots(() => this.#start().partition);
+  /** Sequence of the last op in the log, or of the join whose snapshot stands for it. */
+  #logged = 0;
   #durable: { snapshot: Snapshot | undefined; log: readonly LogEntry[] } = {
     snapshot: undefined,
     log: [],
@@ -124,6 +119,7 @@ export class VnodeReplica implements ReplicaUnderTest {
     const origin = { high: random.u32(), low: random.u32() };
     const log = {
       append: (_id: number, sequence: number, op: Buffer, start: number, end: number) => {
+        if (sequence !== ++this.#logged) throw new Error("vnode sequences are dense");
         const bytes = Buffer.from(op.subarray(start, end));
         this.#log.push({ sequence, op: bytes });
         this.#lastOp = { bytes, past: pastOf(this.#vnode.partition) };
@@ -276,12 +272,12 @@ export class VnodeReplica implements ReplicaUnderTest {
 
   join(from: ReplicaUnderTest): void {
     if (!(from instanceof VnodeReplica)) return;
-    const { chunks } = from.#takeSnapshot();
-    this.partition.join(chunks);
-    // A join is durable at once, and its state is in no log.
-    this.#log = [];
-    const snapshot = this.#takeSnapshot();
-    this.#durable = { snapshot, log: [] };
+    this.partition.join(from.#takeSnapshot().chunks);
+    // A join is durable before anything follows it, and its state is in no log.
+    const { sequence } = this.#takeSnapshot();
+    this.#logged = sequence;
+    this.partition.unpark();
+    this.makeDurable();
   }
 
   // ---- files ------------------------------------------------------------------------------------
@@ -289,7 +285,7 @@ export class VnodeReplica implements ReplicaUnderTest {
   background(): void {
     if (this.#lazy) {
       this.partition.table.garbage.collect(1);
-      if (this.#scan === undefined) this.#beginScan();
+      if (!this.#snapshots.isScanning) this.#snapshots.begin(this.partition);
     } else {
       this.partition.table.garbage.collect(Number.MAX_SAFE_INTEGER);
     }
@@ -301,40 +297,25 @@ export class VnodeReplica implements ReplicaUnderTest {
       this.partition.table.garbage.collect(Number.MAX_SAFE_INTEGER);
       return;
     }
-    if (this.#scan === undefined && below(this.#dice, 6) === 0) this.#beginScan();
-    if (this.#scan !== undefined && below(this.#dice, 2) === 0) this.#advanceScan();
+    const snapshots = this.#snapshots;
+    const canBegin = !snapshots.isScanning && below(this.#dice, 6) === 0;
+    if (canBegin) snapshots.begin(this.partition);
+    if (snapshots.isScanning && below(this.#dice, 2) === 0) snapshots.advance(this.#sliceItems());
     if (below(this.#dice, 3) === 0) this.partition.table.garbage.collect(1);
   }
 
-  #beginScan(): void {
-    this.#scan = new SnapshotScan(this.partition);
-    this.#scanned = [];
-  }
-
-  #advanceScan(): void {
-    const scan = this.#scan;
-    if (scan === undefined) return;
-    const state = scan.next(1 + below(this.#dice, SLICE_ITEMS_MAX));
-    for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) {
-      this.#scanned.push(chunk);
-    }
-    if (state === "going") return;
-    this.#scan = undefined;
-    if (state === "done") this.#snapshot = { chunks: this.#scanned, sequence: scan.sequence };
+  #sliceItems(): number {
+    return 1 + below(this.#dice, SLICE_ITEMS_MAX);
   }
 
   /** The state as it is now. */
   #takeSnapshot(): Snapshot {
-    while (this.#scan !== undefined) this.#advanceScan();
-    this.#beginScan();
-    while (this.#scan !== undefined) this.#advanceScan();
-    if (this.#snapshot === undefined) throw new Error("nobody aborts a scan here");
-    return this.#snapshot;
+    return this.#snapshots.take(this.partition, this.#sliceItems());
   }
 
   makeDurable(): void {
     if (!this.#lazy && below(this.#dice, 2) === 0) this.#takeSnapshot();
-    const snapshot = this.#snapshot;
+    const snapshot = this.#snapshots.last;
     if (snapshot !== undefined) {
       this.#log = this.#log.filter((entry) => entry.sequence > snapshot.sequence);
     }
@@ -344,16 +325,17 @@ export class VnodeReplica implements ReplicaUnderTest {
   crash(): void {
     this.partition.release();
     if (this.partition.table.heap.bytesUsed !== 0) throw new Error("a release gives all back");
-    this.#scan = undefined;
-    this.#snapshot = this.#durable.snapshot;
+    const { snapshot } = this.#durable;
+    this.#snapshots.restart(snapshot);
     this.#log = [...this.#durable.log];
     this.#vnode = this.#start();
     const { partition } = this;
-    if (this.#snapshot !== undefined) loadState(partition, this.#snapshot.chunks);
+    if (snapshot !== undefined) loadState(partition, snapshot.chunks);
     for (const { op, sequence } of this.#log) {
       partition.replay(op, 0, op.length);
       if (partition.sequence !== sequence) throw new Error("a replay counts as the log does");
     }
+    this.#logged = partition.sequence;
   }
 
   // ---- what it holds ----------------------------------------------------------------------------

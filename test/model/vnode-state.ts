@@ -5,6 +5,7 @@ import type { KeyAccess } from "../../actors/vnode/key-access.ts";
 import type { Version } from "../../runtime/causality/cell.ts";
 import { versionBytes } from "../../runtime/causality/counter-value.ts";
 import { formatOriginId } from "../../runtime/causality/origins.ts";
+import { hides } from "../../runtime/table/garbage.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
 import { BLOB, EXPIRY, MARKED } from "../../runtime/table/record.ts";
 import type { Ref } from "../../runtime/table/slab-pool.ts";
@@ -19,6 +20,8 @@ import type {
 } from "./harness.ts";
 import { cellName, compareDots, dotOf, exactText } from "./harness.ts";
 import { counterName, latin1, replyOfBytes, typeName, valueText } from "./neutral-op.ts";
+
+const NO_CUT: Float64Array = new Float64Array(0);
 
 type CanonicalCell = CanonicalState["cells"][number];
 
@@ -62,35 +65,66 @@ function allCells(partition: Partition): CanonicalCell[] {
     add(cells, partition, { key, type: "head", element: "" }, ref);
     if (table.find(latin1(key), 0, key.length) !== ref) throw new Error("a key is found by hash");
     for (let block = records.block(ref); block !== 0; block = table.blocks.next(block)) {
-      const type = typeName(table.blocks.type(block));
-      if (type === "string") throw new Error("a string has no elements");
       if (table.blocks.key(block) !== ref) throw new Error("a block knows its key");
-      if (table.blocks.root(block) === 0) throw new Error("no collection is empty");
       if (table.blocks.copyMin(block) !== Number.POSITIVE_INFINITY) expiring++;
-      for (const element of partition.mutations.elementsOf(block)) {
-        const name = textOf(partition, element);
-        if (table.elements.find(block, latin1(name), 0, name.length) !== element) {
-          throw new Error("an element is found by name");
-        }
-        add(cells, partition, { key, type, element: name }, element);
-        for (const { copyAt } of partition.mutations.cells.versions(element)) {
-          if (copyAt === 0 || copyAt >= table.blocks.copyMin(block)) continue;
-          throw new Error("a collection knows its smallest copy of an expiry");
-        }
-      }
+      addCollection(cells, partition, key, block);
     }
   }
   if (expiring !== table.expiring) throw new Error("what expires is counted");
   return cells;
 }
 
-function add(cells: CanonicalCell[], partition: Partition, cell: NeutralCell, ref: Ref): void {
+function addCollection(cells: CanonicalCell[], partition: Partition, key: Bytes, block: Ref): void {
+  const { table } = partition;
+  const type = typeName(table.blocks.type(block));
+  if (type === "string") throw new Error("a string has no elements");
+  const root = table.blocks.root(block);
+  const pass = table.garbage.passOver(block);
+  if (table.blocks.isCut(block) !== (pass !== undefined)) throw new Error("a cut has a pass");
+  if (root === 0 && pass === undefined) throw new Error("no collection is empty");
+  for (const element of refsIn(partition, block, root)) {
+    const name = textOf(partition, element);
+    if (table.elements.find(block, latin1(name), 0, name.length) !== element) {
+      throw new Error("an element is found by name");
+    }
+    add(cells, partition, { key, type, element: name }, element);
+    for (const { slot, counter, copyAt } of table.cells.versions(element)) {
+      if (pass?.cut && hides(pass.cut, slot, counter)) throw new Error("what is hidden is gone");
+      if (copyAt === 0 || copyAt >= table.blocks.copyMin(block)) continue;
+      throw new Error("a collection knows its smallest copy of an expiry");
+    }
+  }
+  for (const unjudged of pass?.orders ?? []) {
+    for (const element of refsIn(partition, block, unjudged)) {
+      const cell = { key, type, element: textOf(partition, element) };
+      add(cells, partition, cell, element, pass?.cut ?? undefined);
+    }
+  }
+}
+
+function refsIn({ table }: Partition, block: Ref, root: Ref): Ref[] {
+  const order = table.elements.orderOf(table.blocks.type(block));
+  order.seek(root, 0);
+  const refs: Ref[] = [];
+  for (let ref = order.next(); ref !== 0; ref = order.next()) refs.push(ref);
+  return refs;
+}
+
+/** Adds what is shown of a cell: what a cut hides is not there. */
+function add(
+  cells: CanonicalCell[],
+  partition: Partition,
+  cell: NeutralCell,
+  ref: Ref,
+  cut = NO_CUT,
+): void {
   const { table, mutations, scan } = partition;
   const isEven = (table.records.flags(ref) & MARKED) === table.mark;
   if (scan === null && !isEven) throw new Error("between scans all records are marked alike");
-  const versions = mutations.cells.versions(ref);
+  const all = mutations.cells.versions(ref);
+  const versions = all.filter(({ slot, counter }) => !hides(cut, slot, counter));
   if (versions.length === 0) {
-    if (cell.type !== "head") throw new Error("no element is empty");
+    if (cell.type !== "head" && all.length === 0) throw new Error("no element is empty");
     return;
   }
   const canonical = versions.map((version) => canonicalVersion(partition, version, cell));

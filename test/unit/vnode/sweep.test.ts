@@ -5,15 +5,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EXPIRY_GRACE_MS, sweep } from "../../../actors/vnode/sweep.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
+import { SETTLE_ITEMS_MAX } from "../../../runtime/table/garbage.ts";
 import { HLC_EPOCH_MS } from "../../model/harness.ts";
+import type { VnodeOp } from "../../model/neutral-op.ts";
 import { VnodeReplica } from "../../model/vnode-replica.ts";
 
 const NOW = HLC_EPOCH_MS + 1_000_000;
 const UNTIL = NOW + 5000;
 const LATE = UNTIL + EXPIRY_GRACE_MS;
 
-function replica(): VnodeReplica {
-  const options = { name: "r", random: seeded(1), siblingsMax: 4, graceMs: EXPIRY_GRACE_MS };
+function replica(seed = 1): VnodeReplica {
+  const options = { name: "r", random: seeded(seed), siblingsMax: 4, graceMs: EXPIRY_GRACE_MS };
   return new VnodeReplica(options, {});
 }
 
@@ -102,5 +104,37 @@ test("removing the last living element takes the dead ones and the head with it"
   assert.deepEqual(at.read("key", LATE).elements, [["lives", "v"]]);
   at.run({ argv: ["HDEL", "key", "lives"] }, LATE);
 
+  assert.deepEqual(at.state().cells, []);
+});
+
+test("a key of which much is still to be judged is left to a later sweep", () => {
+  const [at, left, right] = [replica(1), replica(2), replica(3)];
+  const sets = Array.from({ length: SETTLE_ITEMS_MAX + 10 }, (_, i) => {
+    const cell = { key: "key", type: "hash", element: `f${i}` } as const;
+    return { kind: "set", cell, type: "hash", value: "v", copy: UNTIL } as const;
+  });
+  at.deliver(left.mutate(sets, NOW).op);
+  at.deliver(right.mutate(sets.slice(0, 1), NOW).op);
+  at.partition.table.garbage.eagerItemsMax = 0;
+  at.partition.deliver((left.mutate([{ kind: "clear", key: "key" }], NOW).op as VnodeOp).bytes);
+  assert.equal(sweepAll(at, LATE), 0);
+  assert.ok(at.partition.table.garbage.hasCuts);
+
+  while (at.partition.table.garbage.collect(100));
+  assert.equal(sweepAll(at, LATE), 1);
+  assert.deepEqual(at.state().cells, []);
+});
+
+test("a sweep that finds nothing left of a key under a cut goes on", () => {
+  const [at, left, right] = [replica(1), replica(2), replica(3)];
+  const cell = { key: "key", type: "hash", element: "f" } as const;
+  const set = { kind: "set", cell, type: "hash", value: "v", copy: UNTIL } as const;
+  at.deliver(left.mutate([set], NOW).op);
+  at.deliver(right.run({ argv: ["SET", "other", "v", "PXAT", String(UNTIL)] }, NOW).op);
+  at.partition.table.garbage.eagerItemsMax = 0;
+  at.partition.deliver((left.mutate([{ kind: "clear", key: "key" }], NOW).op as VnodeOp).bytes);
+  assert.ok(at.partition.table.garbage.hasCuts);
+
+  assert.equal(sweepAll(at, LATE), 1);
   assert.deepEqual(at.state().cells, []);
 });

@@ -1,0 +1,53 @@
+/**
+ * Snapshots as the worker takes them: in slices, whatever state a vnode is in.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Snapshots, type TakenSnapshot } from "../../../actors/worker/snapshots.ts";
+import { ManualClock } from "../../../runtime/base/clock.ts";
+import { seeded } from "../../../runtime/base/prng.ts";
+import { HLC_EPOCH_MS } from "../../model/harness.ts";
+import { VnodeReplica } from "../../model/vnode-replica.ts";
+import { FOLDER, newDisk } from "../storage/support.ts";
+
+const NOW = HLC_EPOCH_MS + 1_000_000;
+const ELEMENTS = 3000;
+
+function replica(seed: number): VnodeReplica {
+  return new VnodeReplica({ name: "r", random: seeded(seed), siblingsMax: 4, graceMs: 1000 }, {});
+}
+
+test("a snapshot waits for the slices of a pass before it begins", async () => {
+  const [at, left, right] = [replica(1), replica(2), replica(3)];
+  const cell = (i: number) => ({ key: "key", type: "set", element: `m${i}` }) as const;
+  const sets = Array.from({ length: ELEMENTS }, (_, i) => {
+    return { kind: "set", cell: cell(i), type: "set", value: "" } as const;
+  });
+  at.deliver(left.mutate(sets, NOW).op);
+  at.deliver(right.mutate(sets.slice(0, 1), NOW).op);
+  const clear = left.mutate([{ kind: "clear", key: "key" }], NOW).op as { bytes: Buffer };
+  at.partition.deliver(clear.bytes);
+  const { garbage } = at.partition.table;
+  const taken: TakenSnapshot[] = [];
+  let slicesUnderCut = 0;
+  const snapshots = new Snapshots({
+    fs: (await newDisk()).mount(),
+    folder: FOLDER,
+    clock: new ManualClock(NOW),
+    config: { logBytesMin: 1, sliceMs: 1 },
+    find: () => at.vnode,
+    pause: () => {
+      if (garbage.hasCuts) slicesUnderCut++;
+      return Promise.resolve();
+    },
+    taken: async (more) => void taken.push(...more),
+    failed: (error) => {
+      throw error;
+    },
+  });
+  snapshots.want(at.vnode);
+  await snapshots.idle();
+
+  assert.equal(taken[0]?.sequence, at.partition.sequence);
+  assert.ok(slicesUnderCut > 3, `${slicesUnderCut} slices`);
+});
