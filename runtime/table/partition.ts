@@ -53,7 +53,7 @@ export class Partition {
   readonly opIds = new OpIds(this.origins);
   /** The op being built; idle between commands. */
   writer: OpWriter;
-  /** Number of the last op in this vnode's own log, whoever made it. */
+  /** Number of the last op in this vnode's own log, whoever made it; a join counts as one. */
   sequence = 0;
   /** The running scan of its state, if any. */
   scan: SnapshotScan | null = null;
@@ -295,15 +295,20 @@ export class Partition {
     this.sequence++;
   }
 
-  /** Merges another replica's state without its log (design 4, "Join"); see join.ts. */
+  /**
+   * Merges another replica's state without its log (design 4, "Join"); see join.ts. It takes a number
+   * in the own log without being there: a snapshot that holds it must be durable before anything is
+   * made, logged or acknowledged after it (`unpark` included). Until then the log would have a gap,
+   * which no recovery accepts.
+   */
   join(chunks: Iterable<Buffer>): void {
     assert(!this.isBusy, "a join is between two commands");
     const other = new Partition({ ...this.#options, onOp: ignore });
     loadState(other, chunks);
+    this.sequence++;
     joinStates(this, other);
     other.release();
     this.#pastChanged = true;
-    this.unpark();
   }
 
   // ---- everything at once -----------------------------------------------------------------------
