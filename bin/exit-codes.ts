@@ -4,6 +4,8 @@
 import type { ErrorCode } from "../runtime/base/errors.ts";
 
 export const EXIT_FAILED = 1;
+/** `salvage`: done, and something is lost or may be. */
+export const EXIT_LOSSES = 2;
 /** The command line is wrong. */
 export const EXIT_USAGE = 64;
 /** A bug or a crash loop: the node ended by itself. */

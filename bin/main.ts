@@ -12,13 +12,25 @@ import { packageVersion } from "./version.ts";
 
 const SETTINGS = flagSpecs.map(({ name }) => ({ name, takesValue: true }));
 const JSON_SWITCH = { name: "json", takesValue: false };
+const TO_FLAG = { name: "to", takesValue: true };
 
 const COMMANDS: readonly (CommandRule & { readonly summary: string })[] = [
   { name: "start", flags: SETTINGS, summary: "start a node in the foreground" },
   { name: "status", flags: [...SETTINGS, JSON_SWITCH], summary: "what a running node does" },
+  {
+    name: "salvage",
+    flags: [...SETTINGS, TO_FLAG],
+    summary: "copy what is readable of a damaged data folder to a new one",
+  },
   { name: "config check", flags: SETTINGS, summary: "check the configuration" },
   { name: "config print", flags: SETTINGS, summary: "print it with every default worked out" },
 ];
+
+/** What a command takes beside the settings. */
+const OWN_FLAGS: Readonly<Record<string, string>> = {
+  status: "  --json                (status) the answer as JSON",
+  salvage: "  --to FOLDER           (salvage) the new data folder",
+};
 
 /** Runs one command and ends the process with its code. */
 export async function main(words: readonly string[]): Promise<void> {
@@ -50,6 +62,12 @@ async function run(words: readonly string[]): Promise<number> {
 }
 
 async function runCommand(name: string, flags: ReadonlyMap<string, string>): Promise<number> {
+  if (name === "salvage" && !flags.has("to")) {
+    process.stderr.write(
+      "coterie: salvage needs --to FOLDER, a new one\nTry: coterie help salvage\n",
+    );
+    return EXIT_USAGE;
+  }
   const { config, warnings, file } = findConfig(flags);
   for (const warning of warnings) process.stderr.write(`coterie: warning: ${warning}\n`);
   switch (name) {
@@ -63,6 +81,10 @@ async function runCommand(name: string, flags: ReadonlyMap<string, string>): Pro
       const json = flags.has("json");
       process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : statusText(status));
       return status.state === "ready" ? 0 : EXIT_FAILED;
+    }
+    case "salvage": {
+      const { runSalvage } = await import("./salvage.ts");
+      return runSalvage(config, flags.get("to") ?? "");
     }
     case "config print": {
       const { password } = config.security;
@@ -111,7 +133,9 @@ function helpText(name: string | undefined): string {
   const settings = flagSpecs.map(({ name: flag, value, description }) => {
     return `  ${`--${flag} ${value}`.padEnd(22)}${description}`;
   });
-  const json = "  --json                (status) the answer as JSON";
+  const own = Object.entries(OWN_FLAGS).flatMap(([command, line]) => {
+    return name === undefined || name === command ? [line] : [];
+  });
   const others =
     name === undefined
       ? ["  version       print the version", "  help [COMMAND]"]
@@ -123,7 +147,7 @@ function helpText(name: string | undefined): string {
     "Flags (each is also an environment variable, such as",
     `${envName("port")}; flags > environment > file > defaults):`,
     ...settings,
-    ...(name === undefined || name === "status" ? [json] : []),
+    ...own,
     "",
   ]
     .join("\n")

@@ -8,6 +8,7 @@
 import { CoterieError } from "../base/errors.ts";
 import type { Random } from "../base/prng.ts";
 import { isRecord, openJson, sealText } from "./checked-text.ts";
+import { corrupt, unknownFormat } from "./damage.ts";
 import { diskError, type FileSystem, replaceFile, systemCode, TEMPORARY_SUFFIX } from "./files.ts";
 import type { FolderLock, TakeFolderLock } from "./folder-lock.ts";
 import { randomId } from "./journal-space.ts";
@@ -54,21 +55,19 @@ export interface DataFolder extends NodeIdentity {
 export async function openDataFolder(options: DataFolderOptions): Promise<DataFolder> {
   const { fs, path } = options;
   const realPath = await reached(fs, path);
-  const lock = await options.lock(realPath);
-  if (lock === undefined) throw await inUse(fs, realPath);
+  const lock = await lockFolder(fs, options.lock, realPath);
   try {
     const names = await fs.list(realPath);
     const known = await readIdentity(fs, realPath, names);
-    const identity = known === undefined ? newIdentity(options, names) : known;
+    if (known === undefined) refuseForeign(names, options.path);
+    const identity = known ?? newIdentity(options);
     checkOwner(identity, options, realPath);
     for (const name of names) {
       if (name.endsWith(TEMPORARY_SUFFIX)) await fs.remove(`${realPath}/${name}`);
     }
     const boot = Math.max(identity.boot, largestBoot(names)) + 1;
     const started = { ...identity, boot };
-    await replaceFile(fs, realPath, IDENTITY_NAME, encodeIdentity(started));
-    if (known === undefined)
-      await fs.syncFolder(realPath.slice(0, realPath.lastIndexOf("/")) || "/");
+    await writeIdentity(fs, realPath, started);
     await replaceFile(fs, realPath, PID_NAME, Buffer.from(`${options.pid}\n`));
     return {
       ...started,
@@ -82,7 +81,19 @@ export async function openDataFolder(options: DataFolderOptions): Promise<DataFo
   }
 }
 
-async function reached(fs: FileSystem, path: string): Promise<string> {
+/** Takes a folder's lock. Throws DATA_FOLDER_IN_USE. */
+export async function lockFolder(
+  fs: FileSystem,
+  take: TakeFolderLock,
+  realPath: string,
+): Promise<FolderLock> {
+  const lock = await take(realPath);
+  if (lock === undefined) throw await inUse(fs, realPath);
+  return lock;
+}
+
+/** Makes the folder, if it is not there; its one name. */
+export async function reached(fs: FileSystem, path: string): Promise<string> {
   try {
     await fs.makeFolder(path);
     return await fs.realPath(path);
@@ -91,7 +102,8 @@ async function reached(fs: FileSystem, path: string): Promise<string> {
   }
 }
 
-function folderError(error: unknown, path: string): CoterieError {
+/** Turns a failed call on a folder into an operating error. */
+export function folderError(error: unknown, path: string): CoterieError {
   if (error instanceof CoterieError) return error;
   const code = systemCode(error);
   if (code === "EEXIST" || code === "ENOTDIR") {
@@ -144,17 +156,24 @@ function largestBoot(names: readonly string[]): number {
   return largest;
 }
 
-function newIdentity(options: DataFolderOptions, names: readonly string[]): NodeIdentity {
+/** A folder without an identity must be empty. */
+export function refuseForeign(names: readonly string[], path: string): void {
   const foreign = names.find((name) => !mayPrecedeUs(name));
-  if (foreign !== undefined) {
-    throw new CoterieError(
-      "DATA_FOLDER_FOREIGN",
-      `${options.path} has no ${IDENTITY_NAME} but holds ${foreign}: it is not a data folder of ` +
-        "Coterie, or its identity is lost. Choose an empty folder, or restore the file",
-      { detail: { path: options.path, name: foreign } },
-    );
-  }
-  const { clusterId, nodeName, random } = options;
+  if (foreign === undefined) return;
+  throw new CoterieError(
+    "DATA_FOLDER_FOREIGN",
+    `${path} has no ${IDENTITY_NAME} but holds ${foreign}: it is not a data folder of ` +
+      "Coterie, or its identity is lost. Choose an empty folder, or restore the file",
+    { detail: { path, name: foreign } },
+  );
+}
+
+/** A node that never started. */
+export function newIdentity({
+  clusterId,
+  nodeName,
+  random,
+}: Pick<DataFolderOptions, "clusterId" | "nodeName" | "random">): NodeIdentity {
   return { nodeId: randomId(random), clusterId, nodeName, hashSeed: random.u32(), boot: 0 };
 }
 
@@ -186,7 +205,18 @@ function encodeIdentity(identity: NodeIdentity): Buffer {
   return sealText(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-async function readIdentity(
+/** Makes what says whose a folder is; from then on a node starts on it. */
+export async function writeIdentity(
+  fs: FileSystem,
+  folder: string,
+  identity: NodeIdentity,
+): Promise<void> {
+  await replaceFile(fs, folder, IDENTITY_NAME, encodeIdentity(identity));
+  await fs.syncFolder(folder.slice(0, folder.lastIndexOf("/")) || "/");
+}
+
+/** What `node.json` says; undefined: there is none. Throws CORRUPT or FORMAT_UNKNOWN. */
+export async function readIdentity(
   fs: FileSystem,
   folder: string,
   names: readonly string[],
@@ -195,12 +225,7 @@ async function readIdentity(
   const path = `${folder}/${IDENTITY_NAME}`;
   const value = openJson(await fs.readWhole(path));
   if (isRecord(value) && value.format !== NODE_FORMAT) {
-    throw new CoterieError(
-      "FORMAT_UNKNOWN",
-      `${path} has format ${String(value.format)}, this version reads ${NODE_FORMAT}: ` +
-        "start the version that wrote it, or a newer one",
-      { detail: { path, format: value.format } },
-    );
+    throw unknownFormat(path, value.format, NODE_FORMAT);
   }
   const { nodeId, clusterId, nodeName, hashSeed, boot } = value ?? {};
   const whole =
@@ -212,10 +237,5 @@ async function readIdentity(
     typeof boot === "number" &&
     Number.isSafeInteger(boot);
   if (whole) return { nodeId, clusterId, nodeName, hashSeed, boot };
-  throw new CoterieError(
-    "CORRUPT",
-    `${path} is damaged at offset 0: its checksum or a field does not fit. Restore it from a ` +
-      "copy: it says whose the data are",
-    { detail: { path, offset: 0 } },
-  );
+  throw corrupt("the identity", { path, offset: 0, what: "its checksum or a field does not fit" });
 }

@@ -115,8 +115,40 @@ export async function replaceFile(
   await fs.syncFolder(folder);
 }
 
+/** A file's bytes up to a limit; zeros where the disk does not give them. */
+export async function readWhatIsThere(
+  fs: FileSystem,
+  path: string,
+  limit: number,
+  unreadable: (offset: number) => void,
+): Promise<Buffer> {
+  const file = await fs.open(path, "read");
+  try {
+    const length = Math.min(await file.size(), limit);
+    const bytes = Buffer.alloc(length);
+    try {
+      await file.read(bytes, 0, length, 0);
+    } catch (error) {
+      if (systemCode(error) !== "EIO") throw error;
+      for (let at = 0; at < length; at += PIECE_BYTES) {
+        const piece = Math.min(PIECE_BYTES, length - at);
+        await file.read(bytes, at, piece, at).catch(() => {
+          bytes.fill(0, at, at + piece);
+          unreadable(at);
+        });
+      }
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
 /** Ends the names of files that are not whole yet; a start removes what was left behind. */
 export const TEMPORARY_SUFFIX = ".tmp";
+
+/** Bytes that are read at a time where a whole file cannot be read. */
+const PIECE_BYTES = 4096;
 
 /** Most bytes in one system call: Linux stops at 2 GiB - 4 KiB. */
 const CALL_BYTES_MAX = 1 << 30;

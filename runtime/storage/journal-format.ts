@@ -191,6 +191,11 @@ export function decodeFrameHeader(
   return true;
 }
 
+/** The journal that the frame at `at` is of, its header being valid. */
+export function frameJournalId(bytes: Buffer, at: number): string {
+  return readId(bytes, at + 16);
+}
+
 /** Whether the body of the frame at `at` is whole, its header being valid. */
 export function frameIsWhole(bytes: Buffer, at: number, end: number, frame: FrameHeader): boolean {
   if (frame.length < FRAME_HEADER_BYTES || at + frame.length > end) return false;

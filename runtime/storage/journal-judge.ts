@@ -9,7 +9,8 @@
  * than a sector, and only this journal writes it, at this place, after that sync returned.
  */
 import { readU32, readU64 } from "../base/bytes.ts";
-import { CoterieError } from "../base/errors.ts";
+import type { CoterieError } from "../base/errors.ts";
+import { corrupt } from "./damage.ts";
 import {
   decodeFrameHeader,
   ENTRY_BYTES,
@@ -41,14 +42,8 @@ interface Place {
 }
 
 /** The error for what must not be there, or must not be missing. */
-export function corruptJournal(place: Place, what: string): CoterieError {
-  const { path, offset } = place;
-  return new CoterieError(
-    "CORRUPT",
-    `the journal file ${path} is damaged at offset ${offset}: ${what}. The node does not start ` +
-      "from damaged data; restore the file from a copy, or read out the rest with coterie salvage",
-    { detail: { path, offset } },
-  );
+export function corruptJournal(place: Place, what: string, cause?: unknown): CoterieError {
+  return corrupt("the journal file", { ...place, what }, cause);
 }
 
 export class JournalJudge {

@@ -8,6 +8,7 @@
  */
 import { CoterieError } from "../base/errors.ts";
 import { isRecord, openJson, sealText } from "./checked-text.ts";
+import { corrupt, type Damage, damageOf, unknownFormat } from "./damage.ts";
 import { diskError, type FileSystem, replaceFile } from "./files.ts";
 
 export const MANIFEST_FORMAT = 1;
@@ -66,6 +67,7 @@ export const noManifests: Manifests = {
   names: [],
 };
 
+const KIND = "the manifest";
 const NAME = /^manifest-(\d{8})-(\d{3})\.json$/;
 
 export function manifestName({ boot, worker }: { boot: number; worker: number }): string {
@@ -96,14 +98,10 @@ export function encodeManifest(manifest: Manifest): Buffer {
 /** Reads a manifest's bytes; throws CORRUPT or FORMAT_UNKNOWN naming the file. */
 export function decodeManifest(bytes: Buffer, path: string): Manifest {
   const value = openJson(bytes);
-  if (value === undefined) throw corrupt(path, "its checksum does not match");
+  if (value === undefined)
+    throw corrupt(KIND, { path, offset: 0, what: "its checksum does not match" });
   if (value.format !== MANIFEST_FORMAT) {
-    throw new CoterieError(
-      "FORMAT_UNKNOWN",
-      `${path} has format ${String(value.format)}, this version reads ${MANIFEST_FORMAT}: ` +
-        "start the version that wrote it, or a newer one",
-      { detail: { path, format: value.format } },
-    );
+    throw unknownFormat(path, value.format, MANIFEST_FORMAT);
   }
   const { nodeId, boot, worker, vnodes, files } = value;
   const whole =
@@ -114,7 +112,7 @@ export function decodeManifest(bytes: Buffer, path: string): Manifest {
     vnodes.every(isVnode) &&
     Array.isArray(files) &&
     files.every(isFile);
-  if (!whole) throw corrupt(path, "a field has a wrong type");
+  if (!whole) throw corrupt(KIND, { path, offset: 0, what: "a field has a wrong type" });
   return { nodeId, boot, worker, vnodes, files };
 }
 
@@ -132,15 +130,6 @@ function isFile(value: unknown): value is ManifestFile {
     return false;
   }
   return value.accepted === undefined || isCount(value.accepted);
-}
-
-function corrupt(path: string, what: string): CoterieError {
-  return new CoterieError(
-    "CORRUPT",
-    `the manifest ${path} is damaged: ${what}. Restore the file from a copy; ` +
-      "without it the node does not know which of its data count",
-    { detail: { path, offset: 0 } },
-  );
 }
 
 /** Makes the manifest durable in the place of this worker's earlier one of the same boot. */
@@ -176,6 +165,28 @@ export async function readManifests(
       );
     }
     all.push(manifest);
+  }
+  return { ...mergeManifests(all), names };
+}
+
+/** As `readManifests`, for salvage: tells `damaged` of those that cannot be read or are foreign. */
+export async function readableManifests(
+  fs: FileSystem,
+  folder: string,
+  nodeId: string | undefined,
+  damaged: (damage: Damage) => void,
+): Promise<Manifests> {
+  const names = (await fs.list(folder)).filter((name) => NAME.test(name));
+  const all: Manifest[] = [];
+  for (const name of names) {
+    const path = `${folder}/${name}`;
+    try {
+      const manifest = decodeManifest(await fs.readWhole(path), path);
+      if (manifest.nodeId === (nodeId ?? all[0]?.nodeId ?? manifest.nodeId)) all.push(manifest);
+      else damaged({ path, offset: 0, what: `it belongs to node ${manifest.nodeId}: not used` });
+    } catch (error) {
+      damaged(damageOf(error, path));
+    }
   }
   return { ...mergeManifests(all), names };
 }

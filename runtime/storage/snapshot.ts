@@ -7,8 +7,9 @@
  */
 import { assert } from "../base/assert.ts";
 import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base/bytes.ts";
-import { CoterieError } from "../base/errors.ts";
+import type { CoterieError } from "../base/errors.ts";
 import { checksum } from "../base/hash.ts";
+import { corrupt, unknownFormat } from "./damage.ts";
 import { diskError, type File, type FileSystem, synced, TEMPORARY_SUFFIX } from "./files.ts";
 
 export const SNAPSHOT_FORMAT = 1;
@@ -36,15 +37,25 @@ export function snapshotName({ vnodeId, sequence }: { vnodeId: number; sequence:
   return `snapshot-${String(vnodeId).padStart(10, "0")}-${String(sequence).padStart(16, "0")}.snap`;
 }
 
+const NAME = /^snapshot-(\d{10})-(\d{16})\.snap$/;
+
+/** What a snapshot's file name says; undefined: it is none. */
+export function parseSnapshotName(
+  name: string,
+): { readonly vnodeId: number; readonly sequence: number } | undefined {
+  const match = NAME.exec(name);
+  return match === null ? undefined : { vnodeId: Number(match[1]), sequence: Number(match[2]) };
+}
+
 /** Of these file names, the snapshots that a newer one, named in a manifest, has replaced. */
 export function staleSnapshots(
   names: readonly string[],
   vnodes: ReadonlyMap<number, { readonly snapshot?: string; readonly sequence: number }>,
 ): string[] {
   return names.filter((name) => {
-    const match = /^snapshot-(\d{10})-(\d{16})\.snap$/.exec(name);
-    const listed = match === null ? undefined : vnodes.get(Number(match[1]));
-    return listed?.snapshot !== undefined && Number(match?.[2]) < listed.sequence;
+    const parsed = parseSnapshotName(name);
+    const listed = parsed === undefined ? undefined : vnodes.get(parsed.vnodeId);
+    return listed?.snapshot !== undefined && Number(parsed?.sequence) < listed.sequence;
   });
 }
 
@@ -156,37 +167,72 @@ export class SnapshotWriter {
   }
 }
 
+/** Takes a checked chunk, source[start, end); the bytes are its own only during the call. */
+export type VisitChunk = (source: Buffer, start: number, end: number) => void | Promise<void>;
+
 /**
- * Reads a snapshot, handing each checked chunk to `visit` (the bytes are its own only during the
- * call), and returns what the header says. The state is good only if this returns.
+ * Reads a snapshot chunk by chunk and returns what its header says. The state is good only if this
+ * returns.
  */
-export async function readSnapshot(
+export function readSnapshot(
   fs: FileSystem,
   path: string,
-  visit: (bytes: Buffer, start: number, end: number) => void | Promise<void>,
+  visit: VisitChunk,
 ): Promise<SnapshotInfo> {
+  return withFile(fs, path, async (file) => {
+    const info = await readHeader(file);
+    checkName(path, info);
+    await readChunks(file, visit, true);
+    return info;
+  });
+}
+
+/**
+ * Reads a snapshot whose header or end may be damaged. Its chunks are checked as ever; whether they
+ * are all of them, the last one has to say.
+ */
+export function readDamagedSnapshot(
+  fs: FileSystem,
+  path: string,
+  visit: VisitChunk,
+): Promise<void> {
+  return withFile(fs, path, async (file) => {
+    const info = await readHeader(file).catch(() => undefined);
+    if (info !== undefined) checkName(path, info);
+    await readChunks(file, visit, false);
+  });
+}
+
+/** A whole file of another vnode or sequence is not the one that is named. */
+function checkName(path: string, info: SnapshotInfo): void {
+  if (path.endsWith(`/${snapshotName(info)}`)) return;
+  throw damaged(path, 0, `it is ${snapshotName(info)} under another name`);
+}
+
+async function withFile<T>(
+  fs: FileSystem,
+  path: string,
+  run: (file: File) => Promise<T>,
+): Promise<T> {
   let file: File;
   try {
     file = await fs.open(path, "read");
   } catch (error) {
-    throw corrupt(path, 0, "it cannot be opened", error);
+    throw damaged(path, 0, "it cannot be opened", error);
   }
   try {
-    return await readChunks(file, visit);
+    return await run(file);
   } finally {
     await file.close();
   }
 }
 
-async function readChunks(
-  file: File,
-  visit: (bytes: Buffer, start: number, end: number) => void | Promise<void>,
-): Promise<SnapshotInfo> {
+async function readChunks(file: File, visit: VisitChunk, isEndNeeded: boolean): Promise<void> {
   const fileBytes = await file.size();
   const buffer = Buffer.allocUnsafeSlow(
     Math.min(fileBytes, SNAPSHOT_CHUNK_BYTES_MAX) + CHUNK_HEADER_BYTES + FOOTER_BYTES,
   );
-  const info = await readHeader(file, buffer);
+  await read(file, buffer, HEADER_BYTES, 0);
   let total = checksum(buffer.subarray(0, HEADER_BYTES));
   let position = HEADER_BYTES;
   let chunks = 0;
@@ -198,13 +244,13 @@ async function readChunks(
     const expected = readU32(buffer, 12);
     const fits = length > 0 && length <= SNAPSHOT_CHUNK_BYTES_MAX;
     if (!fits || readU32(buffer, 4) !== chunks) {
-      throw corrupt(file.path, position, "a chunk's header is damaged");
+      throw damaged(file.path, position, "a chunk's header is damaged");
     }
     total = checksum(buffer.subarray(0, CHUNK_HEADER_BYTES), total);
     const start = position + CHUNK_HEADER_BYTES;
     have = (await read(file, buffer, length + FOOTER_BYTES, start)) - length;
     if (have < 0 || checksum(buffer.subarray(0, length)) !== expected) {
-      throw corrupt(file.path, start, "a chunk's checksum does not match");
+      throw damaged(file.path, start, "a chunk's checksum does not match");
     }
     await visit(buffer, 0, length);
     buffer.copy(buffer, 0, length, length + have);
@@ -220,26 +266,21 @@ async function readChunks(
     readU32(buffer, 4) === chunks &&
     readU64(buffer, 8) === payloadBytes &&
     readU32(buffer, 16) === total;
-  if (!whole) throw corrupt(file.path, position, "its end is damaged or missing");
-  return info;
+  if (!whole && isEndNeeded) throw damaged(file.path, position, "its end is damaged or missing");
 }
 
-async function readHeader(file: File, buffer: Buffer): Promise<SnapshotInfo> {
+async function readHeader(file: File): Promise<SnapshotInfo> {
+  const buffer = Buffer.alloc(HEADER_BYTES);
   const have = await read(file, buffer, HEADER_BYTES, 0);
   if (have < HEADER_BYTES || readU32(buffer, 0) !== FILE_MAGIC) {
-    throw corrupt(file.path, 0, "it is not a snapshot");
+    throw damaged(file.path, 0, "it is not a snapshot");
   }
   const format = readU16(buffer, 4);
   if (format !== SNAPSHOT_FORMAT) {
-    throw new CoterieError(
-      "FORMAT_UNKNOWN",
-      `${file.path} has format ${format}, this version reads ${SNAPSHOT_FORMAT}: ` +
-        "start the version that wrote it, or a newer one",
-      { detail: { path: file.path, format } },
-    );
+    throw unknownFormat(file.path, format, SNAPSHOT_FORMAT);
   }
   if (readU32(buffer, HEADER_BYTES - 4) !== checksum(buffer.subarray(0, HEADER_BYTES - 4))) {
-    throw corrupt(file.path, 0, "its header is damaged");
+    throw damaged(file.path, 0, "its header is damaged");
   }
   return {
     vnodeId: readU32(buffer, 8),
@@ -252,15 +293,10 @@ async function read(file: File, buffer: Buffer, length: number, at: number): Pro
   try {
     return await file.read(buffer, 0, length, at);
   } catch (error) {
-    throw corrupt(file.path, at, "the disk does not give its bytes", error);
+    throw damaged(file.path, at, "the disk does not give its bytes", error);
   }
 }
 
-function corrupt(path: string, offset: number, what: string, cause?: unknown): CoterieError {
-  return new CoterieError(
-    "CORRUPT",
-    `the snapshot ${path} is damaged at offset ${offset}: ${what}. It is not used; ` +
-      "restore the file from a backup",
-    { detail: { path, offset }, cause },
-  );
+function damaged(path: string, offset: number, what: string, cause?: unknown): CoterieError {
+  return corrupt("the snapshot", { path, offset, what }, cause);
 }

@@ -6,14 +6,16 @@
  * file never counts for more than a manifest of an earlier recovery says.
  */
 import { CoterieError } from "../base/errors.ts";
+import { unknownFormat } from "./damage.ts";
 import type { ClosedFile } from "./file-space.ts";
-import { diskError, type FileSystem } from "./files.ts";
+import { diskError, type FileSystem, systemCode } from "./files.ts";
 import {
   decodeFileHeader,
   decodeFrameHeader,
   emptyFrameHeader,
   FILE_HEADER_BYTES,
   type FileHeader,
+  JOURNAL_FORMAT,
   type JournalFileName,
   parseJournalFileName,
   SECTOR_BYTES,
@@ -102,12 +104,7 @@ async function surveyFile(job: FileJob): Promise<SurveyedFile> {
   const reading = decodeFileHeader(bytes, length, parsed);
   switch (reading.kind) {
     case "unknown-format":
-      throw new CoterieError(
-        "FORMAT_UNKNOWN",
-        `${path} has journal format ${reading.format}, which this version does not know: start ` +
-          "the version that wrote it, or a newer one",
-        { detail: { path, format: reading.format } },
-      );
+      throw unknownFormat(path, reading.format, JOURNAL_FORMAT);
     case "none":
       checkUnused(bytes, length, parsed, path);
       return unusedFile(job, "unused");
@@ -170,7 +167,7 @@ function checkListed(
 }
 
 /** Of each (boot, worker), the oldest file number that a manifest lists. */
-function lowestListed(manifests: Manifests): Map<string, number> {
+export function lowestListed(manifests: Manifests): Map<string, number> {
   const floors = new Map<string, number>();
   for (const name of manifests.files.keys()) {
     const parsed = parseJournalFileName(name);
@@ -185,7 +182,7 @@ function lowestListed(manifests: Manifests): Map<string, number> {
  * A manifest lists all files of earlier boots that are needed, and of its own journal all from the
  * oldest needed one on: what is older and not listed was about to be removed.
  */
-function isLeftover(
+export function isLeftover(
   name: string,
   file: JournalFileName,
   manifests: Manifests,
@@ -218,7 +215,8 @@ export class WholeFileReader {
         await file.close();
       }
     } catch (error) {
-      throw diskError(error, "read", path);
+      if (systemCode(error) !== "EIO") throw diskError(error, "read", path);
+      throw corruptJournal({ path, offset: 0 }, "the disk does not give its bytes", error);
     }
   }
 }

@@ -6,9 +6,13 @@ import type { TestClient } from "./test-client.ts";
 
 /** The worker that owns a key, with the default number of partitions. */
 export function ownerOfKey(key: string, workers: number): number {
+  return workerOf(partitionOfKey(key), PARTITIONS_DEFAULT, workers);
+}
+
+/** The partition of a key, with the default number of them. */
+export function partitionOfKey(key: string): number {
   const bytes = Buffer.from(key);
-  const partition = slotOf(bytes, 0, bytes.length) >>> partitionShift(PARTITIONS_DEFAULT);
-  return workerOf(partition, PARTITIONS_DEFAULT, workers);
+  return slotOf(bytes, 0, bytes.length) >>> partitionShift(PARTITIONS_DEFAULT);
 }
 
 /** The n-th key with this prefix that a worker owns. */
