@@ -19,6 +19,11 @@ export interface ProcessFacts {
   cpuMicroseconds(): { readonly user: number; readonly system: number };
 }
 
+/** Whether DEBUG is allowed: for commands that see no worker. */
+export function allowsTestCommands(): boolean {
+  return process.env.COTERIE_TEST_COMMANDS === "1";
+}
+
 /** Facts of this process. */
 export function thisProcess(): ProcessFacts {
   return {
@@ -28,7 +33,7 @@ export function thisProcess(): ProcessFacts {
     runtime: process.versions.node,
     executable: process.execPath,
     machineMemoryBytes: thisMachine().memoryBytes,
-    allowsTestCommands: process.env.COTERIE_TEST_COMMANDS === "1",
+    allowsTestCommands: allowsTestCommands(),
     rssBytes: () => process.memoryUsage.rss(),
     cpuMicroseconds: () => process.cpuUsage(),
   };

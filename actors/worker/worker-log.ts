@@ -36,7 +36,7 @@ export class WorkerLog implements VnodeLog, Gates {
     this.#always = {
       gateOf(hash) {
         const commit = filter[hash & (FILTER_ENTRIES - 1)] as number;
-        return commit > journal.durableThrough ? commit * 2 + 1 : 0;
+        return commit > journal.durableThrough ? unsyncedGate(journal, commit) : 0;
       },
       touch(hash) {
         const commit = journal.collecting;
@@ -56,9 +56,7 @@ export class WorkerLog implements VnodeLog, Gates {
   /** What a look at all keys of a keyspace must wait for; 0: nothing. */
   gateOfAll(keyspace: number): number {
     if (this.#durabilities[keyspace] !== "always") return 0;
-    const { collecting, pendingBytes, durableThrough } = this.#journal;
-    const commit = pendingBytes > 0 ? collecting : collecting - 1;
-    return commit > durableThrough ? commit * 2 + 1 : 0;
+    return unsyncedGate(this.#journal, Number.POSITIVE_INFINITY);
   }
 
   /** How readers and writers of a keyspace wait. */
@@ -143,6 +141,16 @@ export class WorkerLog implements VnodeLog, Gates {
     const through = gate % 2 === 1 ? this.#journal.durableThrough : this.#journal.writtenThrough;
     return commit <= through;
   }
+}
+
+/**
+ * The gate of a commit, but never of one that collects and holds nothing: an op of it that was rolled
+ * back leaves its key in the filter, and nobody would ever write that commit.
+ */
+function unsyncedGate(journal: Journal, commit: number): number {
+  const { collecting, pendingBytes, durableThrough } = journal;
+  const last = Math.min(commit, pendingBytes > 0 ? collecting : collecting - 1);
+  return last > durableThrough ? last * 2 + 1 : 0;
 }
 
 function dead(): CoterieError {

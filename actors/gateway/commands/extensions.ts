@@ -1,11 +1,14 @@
 /** FUNCTION and MODULE: there are none, which is what tools ask about. And DEBUG, for tests. */
+import { assert } from "../../../runtime/base/assert.ts";
 import {
   containerCommand,
+  keyCommand,
   nodeCommand,
   type SessionCommand,
   sessionCommand,
 } from "../../command.ts";
 import { NOT_AN_INTEGER, SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
+import { allowsTestCommands } from "../../worker/process-facts.ts";
 
 function functionCommand(
   facts: Pick<SessionCommand, "name" | "arity" | "flags" | "summary"> & { syntax?: string },
@@ -146,6 +149,26 @@ const debug = containerCommand({
         return null;
       },
       answer: (_client, _request, _parts, reply) => reply.ok(),
+    }),
+    keyCommand({
+      name: "DEBUG|PANIC",
+      arity: 4,
+      flags: ["write", "admin"],
+      keys: { first: 2, last: 2, step: 1 },
+      group: "server",
+      since: "1.0.0",
+      summary: "Sets a key, then fails as a bug in a command would: its partition restarts.",
+      complexity: "O(1)",
+      syntax: "key value",
+      execute(key, request, reply) {
+        if (!allowsTestCommands()) reply.error(NOT_FOR_TESTS);
+        else {
+          key.open(request, 2);
+          const [start, end] = [request.starts[3] as number, request.ends[3] as number];
+          key.setString(request.bytes, start, end, 0);
+          assert(false, "DEBUG PANIC");
+        }
+      },
     }),
     nodeCommand({
       name: "DEBUG|CRASH-WORKER",

@@ -136,7 +136,7 @@ test("there are no functions and no modules", () => {
 
 test("DEBUG is for tests only", () => {
   const refused = new FakeNode().connect();
-  for (const words of ["DEBUG SLEEP 0", "DEBUG SET-ACTIVE-EXPIRE 0"]) {
+  for (const words of ["DEBUG SLEEP 0", "DEBUG SET-ACTIVE-EXPIRE 0", "DEBUG PANIC k v"]) {
     const reply = refused.read(words) as { error: string };
     assert.match(reply.error, /^ERR DEBUG command not allowed/);
   }

@@ -1,0 +1,42 @@
+/** Gates: what a reader of a key waits for. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WorkerLog } from "../../../actors/worker/worker-log.ts";
+import { newDisk, openJournal, until } from "../storage/support.ts";
+
+const KEY = 7;
+const OP = Buffer.from("an op of eight words, in place..");
+
+async function opened() {
+  const { journal } = await openJournal((await newDisk()).mount());
+  const log = new WorkerLog(journal, ["always"]);
+  return { journal, log, keys: log.unsynced(0) };
+}
+
+test("a reader waits for the commit that touched its key, until that is durable", async () => {
+  const { journal, log, keys } = await opened();
+  const gate = keys.touch(KEY);
+  log.append(1, 1, OP, 0, OP.length);
+  assert.equal(keys.gateOf(KEY), gate);
+  assert.equal(keys.gateOf(KEY + 1), 0);
+  assert.equal(log.gateOfAll(0), gate);
+  journal.commit();
+  assert.ok(!log.isOpen(gate));
+  await until(() => log.isOpen(gate));
+  assert.equal(keys.gateOf(KEY), 0);
+});
+
+test("a reader does not wait for an op that was rolled back, but for the one before it", async () => {
+  const { journal, log, keys } = await opened();
+  const gate = keys.touch(KEY);
+  log.append(1, 1, OP, 0, OP.length);
+  journal.commit();
+  const mark = journal.mark();
+  keys.touch(KEY);
+  log.append(1, 2, OP, 0, OP.length);
+  journal.rewind(mark);
+  assert.equal(keys.gateOf(KEY), gate);
+  await until(() => log.isOpen(gate));
+  assert.equal(keys.gateOf(KEY), 0);
+  assert.equal(log.gateOfAll(0), 0);
+});
