@@ -27,6 +27,11 @@ const NEEDS: Readonly<Record<string, () => string | undefined>> = {
     const found = spawnSync("redis-server", ["--version"]).status === 0;
     return found ? undefined : "redis-server is not installed (apt-get install redis-server)";
   },
+  faults: () => {
+    const attached = spawnSync("sh", ["-c", "sleep 0.2 & strace -qq -o /dev/null -p $!"]);
+    if (attached.status === 0) return undefined;
+    return "strace is not installed (apt-get install strace), or may not attach to a process here";
+  },
   tools: () => {
     const tools = ["redis-cli", "redis-benchmark", "script"];
     const missing = tools.filter((tool) => spawnSync(tool, ["--version"]).status !== 0);

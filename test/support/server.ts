@@ -34,6 +34,8 @@ export interface ServerOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Flags for Node itself. */
   readonly execArgv?: readonly string[];
+  /** What runs the command that follows it, in its own place (`exec`): the pid must be the same. */
+  readonly through?: (server: TestServer) => readonly string[];
 }
 
 /** How a server ended. */
@@ -108,11 +110,13 @@ export class TestServer {
   /** Starts the process and waits until it serves. */
   async start(): Promise<void> {
     const { workers = 1, durability = "os", port = 0 } = this.#options;
-    const { env, words = [], execArgv = [] } = this.#options;
+    const { env, words = [], execArgv = [], through } = this.#options;
     this.#writeConfig();
     const flags = ["--port", String(port), "--data", this.data, "--log-format", "json"];
     const more = ["--workers", String(workers), "--durability", durability, ...words];
-    const child = spawn(process.execPath, [...execArgv, ENTRY, "start", ...flags, ...more], {
+    const own = [process.execPath, ...execArgv, ENTRY, "start", ...flags, ...more];
+    const [command = "", ...args] = [...(through?.(this) ?? []), ...own];
+    const child = spawn(command, args, {
       cwd: this.folder,
       env: environment(env),
       stdio: ["ignore", "pipe", "pipe"],

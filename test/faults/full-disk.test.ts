@@ -1,0 +1,56 @@
+/**
+ * A disk that is full, in a real process on a small tmpfs: writes are refused and nothing else is,
+ * and it resumes by itself.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import type { NodeStatus } from "../../actors/node-api.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
+
+const MEBIBYTE = 1024 * 1024;
+const VALUE = "v".repeat(64 * 1024);
+
+/** A tmpfs of its own on the data folder; gone with the process. */
+function smallDisk({ data }: TestServer): readonly string[] {
+  const mounted = 'mkdir -p "$0" && mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"';
+  return ["unshare", "-rm", "sh", "-c", mounted, data];
+}
+
+async function acceptsWrites(server: TestServer): Promise<boolean> {
+  const answer = await fetch(`http://127.0.0.1:${server.adminPort}/status`);
+  return ((await answer.json()) as NodeStatus).writes.accepted;
+}
+
+test("a full disk refuses writes with MISCONF, reads and deletes go on, and it resumes by itself", async (context) => {
+  const mount = spawnSync("unshare", ["-rm", "sh", "-c", "mount -t tmpfs tmpfs /tmp"]);
+  if (mount.status !== 0) return context.skip("this user cannot mount");
+  const config = { journal: { fileBytes: 4 * MEBIBYTE, reserveBytes: MEBIBYTE } };
+  await using server = await startServer({ durability: "always", config, through: smallDisk });
+  // Seen through the process: the mount is its own.
+  const filler = `/proc/${server.pid}/root${server.data}/filler`;
+  writeFileSync(filler, Buffer.alloc(8 * MEBIBYTE));
+  const client = await server.connect();
+  let written = 0;
+  const set = (i: number) => client.call("SET", `k${i}`, `${i}${VALUE}`);
+  const reply = await until(async () => {
+    const answer = await set(written);
+    if (answer !== "OK") return answer as { error: string };
+    written++;
+    return undefined;
+  });
+  assert.match(reply.error, /^MISCONF the disk is full/);
+  assert.ok(written > 20);
+  assert.ok(!(await acceptsWrites(server)));
+  assert.equal(await client.call("GET", "k3"), `3${VALUE}`);
+  assert.equal(await client.call("EXISTS", `k${written}`), 0);
+  assert.equal(await client.call("DEL", "k0"), 1);
+  assert.equal(server.stderr, "");
+  rmSync(filler);
+  await until(async () => ((await set(written)) === "OK" ? true : undefined));
+  assert.ok(await acceptsWrites(server));
+  const keys = Array.from({ length: written }, (_, i) => `k${i + 1}`);
+  assert.equal(await client.call("EXISTS", ...keys), written);
+});
