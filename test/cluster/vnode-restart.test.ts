@@ -49,15 +49,18 @@ test("a partition whose command fails restarts from its log, and the others go o
   await client.pipeline(...keys.slice(15).map((key) => ["SET", key, `of ${key}`]));
   let isOver = false;
   const counting = countUp(await server.connect(), others, () => isOver);
-  for (const key of ["{victim}3", "{victim}20", "{victim}new"]) {
-    await panic(client, key);
-    assert.deepEqual(await client.call("MGET", ...keys, "{victim}new"), [
-      ...keys.map((name) => `of ${name}`),
-      null,
-    ]);
-    await client.call("INCR", "{victim}n");
+  try {
+    for (const key of ["{victim}3", "{victim}20", "{victim}new"]) {
+      await panic(client, key);
+      assert.deepEqual(await client.call("MGET", ...keys, "{victim}new"), [
+        ...keys.map((name) => `of ${name}`),
+        null,
+      ]);
+      await client.call("INCR", "{victim}n");
+    }
+  } finally {
+    isOver = true;
   }
-  isOver = true;
   const rounds = await counting;
   assert.equal(await restartsOfWorkers(server), 0);
   assert.match(server.stderr, /DEBUG PANIC/);
