@@ -10,6 +10,7 @@ import type { SnapshotConfig } from "../../runtime/config.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { SnapshotWriter } from "../../runtime/storage/snapshot.ts";
 import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
+import { ChunkMemory } from "../../runtime/table/state-writer.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 
 /** Keys and elements that one slice walks over: well below a millisecond. */
@@ -50,6 +51,7 @@ export class Snapshots {
   lastAtMs: number;
   readonly #options: SnapshotsOptions;
   readonly #queue = new Set<number>();
+  readonly #memory = new ChunkMemory();
   #done: TakenSnapshot[] = [];
   #running: Promise<void> | null = null;
   #stopAtMs = Number.POSITIVE_INFINITY;
@@ -125,7 +127,7 @@ export class Snapshots {
       await pause();
     }
     if (find(id) !== vnode) return;
-    const scan = new SnapshotScan(vnode.partition);
+    const scan = new SnapshotScan(vnode.partition, this.#memory);
     const logBytes = vnode.logBytes;
     const { sequence } = scan;
     let writer: SnapshotWriter | undefined;
@@ -138,6 +140,7 @@ export class Snapshots {
       for (let state = scan.next(SLICE_ITEMS); ; state = scan.next(SLICE_ITEMS)) {
         for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) {
           await writer.chunk(chunk, 0, chunk.length);
+          this.#memory.give(chunk);
         }
         if (state === "aborted" || find(id) !== vnode) throw new ScanAborted();
         if (state === "done") break;

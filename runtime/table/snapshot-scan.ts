@@ -18,7 +18,15 @@ import type { Partition } from "./partition.ts";
 import { KIND_ELEMENT, MARKED } from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
 import { writePrologue } from "./state-prologue.ts";
-import { CHUNK_CHANGED, CHUNK_ORDERED, StateWriter, writeEnd } from "./state-writer.ts";
+import {
+  CHUNK_CHANGED,
+  CHUNK_END,
+  CHUNK_ORDERED,
+  CHUNK_PROLOGUE,
+  ChunkMemory,
+  StateWriter,
+  writeEnd,
+} from "./state-writer.ts";
 
 // limits:
 /** Bytes that a slice writes before it ends early. */
@@ -44,6 +52,7 @@ export class SnapshotScan {
   readonly #chunks: Buffer[] = [];
   readonly #ordered: StateWriter;
   readonly #changed: StateWriter;
+  readonly #end: StateWriter;
   #state: ScanState = "going";
   /** Given up: the rest is only marked. */
   #isAborting = false;
@@ -58,7 +67,7 @@ export class SnapshotScan {
   #nameHash = 0;
   readonly #score = Buffer.alloc(SCORE_BYTES);
 
-  constructor(partition: Partition) {
+  constructor(partition: Partition, memory = new ChunkMemory()) {
     const { table } = partition;
     assert(partition.scan === null, "one scan of a partition at a time");
     assert(!partition.isBusy, "a scan begins between two commands");
@@ -67,9 +76,10 @@ export class SnapshotScan {
     const emit = (chunk: Buffer) => {
       if (!this.#isAborting) this.#chunks.push(chunk);
     };
-    this.#ordered = new StateWriter(CHUNK_ORDERED, emit);
-    this.#changed = new StateWriter(CHUNK_CHANGED, emit);
-    writePrologue(partition, emit);
+    this.#ordered = new StateWriter(CHUNK_ORDERED, emit, memory);
+    this.#changed = new StateWriter(CHUNK_CHANGED, emit, memory);
+    this.#end = new StateWriter(CHUNK_END, emit, memory);
+    writePrologue(new StateWriter(CHUNK_PROLOGUE, emit, memory), partition);
     // First: what it settles is a part of the state.
     table.garbage.hideFromSnapshot();
     table.mark ^= MARKED;
@@ -96,7 +106,7 @@ export class SnapshotScan {
     return "going";
   }
 
-  /** The next finished chunk, oldest first; it is the caller's. */
+  /** The next finished chunk, oldest first; it is the caller's, to be given back to the memory. */
   take(): Buffer | undefined {
     return this.#chunks.shift();
   }
@@ -121,7 +131,7 @@ export class SnapshotScan {
       const [a, b] = [this.#ordered, this.#changed];
       a.flush();
       b.flush();
-      writeEnd(a.heads + b.heads, a.elements + b.elements, (end) => this.#chunks.push(end));
+      writeEnd(this.#end, a.heads + b.heads, a.elements + b.elements);
     }
     this.#leave(this.#isAborting ? "aborted" : "done");
     return this.#state;

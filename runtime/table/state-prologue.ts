@@ -6,13 +6,12 @@ import { assert } from "../base/assert.ts";
 import type { RememberedCall, Try } from "./op-ids.ts";
 import type { Partition } from "./partition.ts";
 import type { StateReader } from "./state-reader.ts";
-import { CHUNK_PROLOGUE, StateWriter } from "./state-writer.ts";
+import type { StateWriter } from "./state-writer.ts";
 
 export const STATE_FORMAT = 1;
 
 /** Writes all that is no cell: it stands before the cells. */
-export function writePrologue(partition: Partition, emit: (chunk: Buffer) => void): void {
-  const writer = new StateWriter(CHUNK_PROLOGUE, emit);
+export function writePrologue(writer: StateWriter, partition: Partition): void {
   const { origins, opIds } = partition;
   writer.room(64);
   writer.byte(STATE_FORMAT);

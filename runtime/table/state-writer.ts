@@ -25,6 +25,8 @@ import type { Ref } from "./slab-pool.ts";
 // limits:
 /** Largest chunk of a state: what a snapshot file takes at once. */
 export const STATE_CHUNK_BYTES_MAX = 1024 * 1024;
+/** What two writers of a scan fill, and one that is being written to the disk. */
+const SPARE_CHUNKS = 3;
 
 /** First byte of a chunk. */
 export const CHUNK_PROLOGUE = 1;
@@ -54,9 +56,27 @@ export const PLAIN_EXPIRY = 1;
 export const PLAIN_ADDS = 2;
 export const PLAIN_COPY = 4;
 
-const FIRST_CAPACITY = 4096;
 /** Bytes of an item besides key, name and value. */
 const ITEM_BYTES = 128;
+
+/**
+ * Chunks' memory, used again and again: a megabyte a chunk outside of the JavaScript heap is garbage
+ * that V8 answers with full collections.
+ */
+export class ChunkMemory {
+  readonly #spare: ArrayBuffer[] = [];
+
+  take(): Buffer<ArrayBuffer> {
+    return Buffer.from(this.#spare.pop() ?? new ArrayBuffer(STATE_CHUNK_BYTES_MAX));
+  }
+
+  /** Gives back a chunk that nobody reads any more. One of another size is left to the collector. */
+  give(chunk: Buffer): void {
+    const { buffer } = chunk;
+    if (buffer.byteLength !== STATE_CHUNK_BYTES_MAX || this.#spare.length === SPARE_CHUNKS) return;
+    this.#spare.push(buffer as ArrayBuffer);
+  }
+}
 
 /** Builds chunks; finished ones wait to be taken. */
 export class StateWriter {
@@ -66,6 +86,7 @@ export class StateWriter {
 
   readonly #kind: number;
   readonly #emit: (chunk: Buffer) => void;
+  readonly #memory: ChunkMemory;
   #buffer = Buffer.alloc(0);
   #length = 0;
   #bytesEmitted = 0;
@@ -74,9 +95,10 @@ export class StateWriter {
   #keyEnd = -1;
   #type = 0;
 
-  constructor(kind: number, emit: (chunk: Buffer) => void) {
+  constructor(kind: number, emit: (chunk: Buffer) => void, memory: ChunkMemory) {
     this.#kind = kind;
     this.#emit = emit;
+    this.#memory = memory;
   }
 
   /** Hands over what has been written, if anything. */
@@ -93,7 +115,7 @@ export class StateWriter {
     }
     for (let at = 1; at < length; at += STATE_CHUNK_BYTES_MAX - 1) {
       const end = Math.min(length, at + STATE_CHUNK_BYTES_MAX - 1);
-      const piece = Buffer.allocUnsafeSlow(1 + end - at);
+      const piece = this.#memory.take().subarray(0, 1 + end - at);
       piece[0] = this.#kind | (end < length ? CHUNK_GOES_ON : 0);
       buffer.copy(piece, 1, at, end);
       this.#emit(piece);
@@ -211,9 +233,8 @@ export class StateWriter {
   }
 
   #begin(bytes: number): void {
-    // A state that filled a chunk will fill the next one: no growing in steps.
-    const expected = this.#bytesEmitted > 0 ? STATE_CHUNK_BYTES_MAX : FIRST_CAPACITY;
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(expected, bytes + 1));
+    const isLarge = bytes + 1 > STATE_CHUNK_BYTES_MAX;
+    this.#buffer = isLarge ? Buffer.allocUnsafeSlow(bytes + 1) : this.#memory.take();
     this.#buffer[0] = this.#kind;
     this.#length = 1;
     this.#keyEnd = -1;
@@ -265,8 +286,7 @@ export class StateWriter {
 }
 
 /** Writes the end, which says how much must have come before it. */
-export function writeEnd(heads: number, elements: number, emit: (chunk: Buffer) => void): void {
-  const writer = new StateWriter(CHUNK_END, emit);
+export function writeEnd(writer: StateWriter, heads: number, elements: number): void {
   writer.room(16);
   writer.number(heads);
   writer.number(elements);

@@ -11,10 +11,11 @@ import { emptyCellName } from "../../../runtime/causality/cell-name.ts";
 import type { Partition } from "../../../runtime/table/partition.ts";
 import { SnapshotScan } from "../../../runtime/table/snapshot-scan.ts";
 import { StateLoader } from "../../../runtime/table/state-loader.ts";
-import { STATE_CHUNK_BYTES_MAX } from "../../../runtime/table/state-writer.ts";
+import { ChunkMemory, STATE_CHUNK_BYTES_MAX } from "../../../runtime/table/state-writer.ts";
 import { canonicalState } from "../../model/vnode-state.ts";
 import {
   clearKey,
+  finishScan,
   loaded,
   removeCell,
   setElements,
@@ -35,6 +36,21 @@ test("a loaded state is the state that was written", () => {
   assert.deepEqual(canonicalState(copy), state);
   assert.equal(copy.sequence, partition.sequence);
   assert.ok(copy.clock.last >= partition.clock.last);
+});
+
+test("chunks that were given back are filled again, and not those that are still read", () => {
+  const { partition } = filled();
+  const memory = new ChunkMemory();
+  const first = finishScan(new SnapshotScan(partition, memory));
+  const [kept, ...others] = first;
+  for (const chunk of others) memory.give(chunk);
+  const bytes = Buffer.from(kept ?? "");
+  const second = finishScan(new SnapshotScan(partition, memory));
+
+  const again = new Set(second.map(({ buffer }) => buffer));
+  assert.ok(others.every(({ buffer }) => again.has(buffer)));
+  assert.deepEqual(kept, bytes);
+  assert.deepEqual(canonicalState(loaded(second).partition), canonicalState(partition));
 });
 
 test("an empty partition has a state", () => {
