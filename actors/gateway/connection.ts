@@ -36,6 +36,8 @@ export const HELD_INPUT_BYTES = 256 * 1024;
 export interface ConnectionHost {
   readonly limits: ClientsConfig;
   readonly gates: Gates;
+  /** Whether the turn has time for one more command; if not, the connection is late. */
+  mayRun(connection: Connection): boolean;
   /** Runs one command; its reply goes through `reply` … `endReply`, or `defer`. */
   dispatch(connection: Connection, request: Request): void;
   /** Asks for `flush` at the end of the turn. */
@@ -57,6 +59,8 @@ export class Connection {
   isDeferred = false;
   /** The turn knows that replies wait here. */
   isListedAsGated = false;
+  /** The turn has no time left for it: a later one calls `run`. */
+  isLate = false;
   /** Bytes received and sent, for CLIENT LIST. */
   bytesIn = 0;
   bytesOut = 0;
@@ -99,7 +103,7 @@ export class Connection {
     this.bytesIn += length;
     if (this.#input.length > 0 || this.#isStopped) {
       this.#keep(bytes, 0, length);
-      this.#run();
+      this.run();
       return;
     }
     const next = this.#parse(bytes, 0, length);
@@ -107,7 +111,7 @@ export class Connection {
   }
 
   get #isStopped(): boolean {
-    return this.#blocked > 0 || this.#isOutputFull || this.closing;
+    return this.#blocked > 0 || this.#isOutputFull || this.isLate || this.closing;
   }
 
   /** Runs the commands in a buffer; returns where the rest begins. */
@@ -116,6 +120,7 @@ export class Connection {
     let at = start;
     this.#isRunning = true;
     while (at < end && !this.#isStopped) {
+      if (!this.#host.mayRun(this)) break;
       const outcome = reader.parse(buffer, at, end);
       if (outcome === INCOMPLETE) {
         at = reader.next;
@@ -146,7 +151,7 @@ export class Connection {
   }
 
   /** Goes on with input that waited. */
-  #run(): void {
+  run(): void {
     if (this.#isRunning || this.#isStopped) return;
     const input = this.#input;
     if (input.length > 0) {
@@ -186,7 +191,7 @@ export class Connection {
   unblock(): void {
     this.#blocked--;
     if (this.closing) this.#wantFlush();
-    else this.#run();
+    else this.run();
   }
 
   get isBlocked(): boolean {
@@ -196,7 +201,7 @@ export class Connection {
   /** The other side sends no more: finish what it asked, then close. */
   ended(): void {
     this.#hasInputEnded = true;
-    if (this.#blocked === 0 && (!this.#isOutputFull || this.#input.length === 0)) this.close();
+    if (this.#blocked === 0 && (!this.#isStopped || this.#input.length === 0)) this.close();
   }
 
   // ---- replies ----------------------------------------------------------------------------------
@@ -339,7 +344,7 @@ export class Connection {
     }
     if (this.#isOutputFull && this.pendingOutput <= this.#outputPauseBytes) {
       this.#isOutputFull = false;
-      this.#run();
+      this.run();
     }
   }
 

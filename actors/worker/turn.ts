@@ -1,7 +1,10 @@
 /**
- * The end of a turn of the event loop: what the turn logged is committed in one frame, then every
- * connection that got replies is written to once, then every port is posted to once. Some turns
- * are timed, from what came in first to the end: what one client waits for another.
+ * A turn of the event loop. It takes clients' commands for a bounded time; who is late goes on in
+ * the next one, before what comes in then. At its end, what it logged is committed in one frame, then
+ * every connection that got replies is written to once, then every port is posted to once. Some
+ * turns are timed, from what came in first to the end: what one client waits for another.
+ *
+ * Invariant: a late connection waits for those that became late before it, not for newcomers.
  */
 import type { Clock } from "../../runtime/base/clock.ts";
 import type { Connection } from "../gateway/connection.ts";
@@ -10,8 +13,22 @@ import type { WorkerStats } from "./worker-stats.ts";
 /** The turn is not timed, or has not begun. */
 const NONE = -1;
 
-/** What is done at the end of a turn, in this order. */
+// limits:
+/**
+ * How long clients' commands may take in a turn: what others wait for, together with the writing of
+ * log and replies, a slice of each chore and a collection. One command may still take longer.
+ */
+export const TURN_MS = 3;
+/**
+ * Commands between two looks at the clock: 1, 2, 4 ... in each turn, up to this. Code that runs for
+ * the first time, and memory that was never touched, make the first ones take long.
+ */
+export const COMMANDS_A_LOOK_MAX = 16;
+
+/** What is done at the end of a turn, in this order, and before it for late connections. */
 export interface TurnSteps {
+  /** Late connections go on: takes the wall time anew. */
+  readClock(): void;
   /** Completes the frame: one write. */
   commit(): void;
   /** Sends late replies to other workers, and everything on the ports. */
@@ -20,12 +37,19 @@ export interface TurnSteps {
 
 export class Turn {
   readonly #steps: TurnSteps;
+  readonly #clock: Clock;
+  /** When this turn takes no more commands; 0: it has taken none yet. */
+  #endMs = 0;
+  /** Commands until the next look at the clock, and until the one after it. */
+  #unlooked = 0;
+  #nextLook = 1;
+  /** Connections that go on in a later turn, in this order. */
+  #late: Connection[] = [];
   #waiting: Connection[] = [];
   #spare: Connection[] = [];
   /** Connections with replies that wait for a commit. */
   #gated: Connection[] = [];
   #isScheduled = false;
-  readonly #clock: Clock;
   readonly #stats: WorkerStats;
   #beganMs = NONE;
 
@@ -43,6 +67,42 @@ export class Turn {
   /** All that came in is done: if it asked for no end, there was no turn. */
   leave(): void {
     if (!this.#isScheduled) this.#beganMs = NONE;
+  }
+
+  /** Whether this turn has time for one more command; if not, the connection is late. */
+  mayRun(connection: Connection): boolean {
+    if (this.#unlooked === 0 && (this.#late.length > 0 || !this.#hasTime())) {
+      connection.isLate = true;
+      this.#late.push(connection);
+      this.schedule();
+      return false;
+    }
+    this.#unlooked--;
+    return true;
+  }
+
+  #hasTime(): boolean {
+    if (this.#unlooked > 0) return true;
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#endMs === 0) this.#endMs = nowMs + TURN_MS;
+    if (nowMs >= this.#endMs) return false;
+    this.#unlooked = this.#nextLook;
+    this.#nextLook = Math.min(2 * this.#nextLook, COMMANDS_A_LOOK_MAX);
+    return true;
+  }
+
+  /** Late connections go on, until this turn has no time either. */
+  #goOn(): void {
+    this.#steps.readClock();
+    const late = this.#late;
+    this.#late = [];
+    let next = 0;
+    while (next < late.length && this.#hasTime()) {
+      const connection = late[next++] as Connection;
+      connection.isLate = false;
+      connection.run();
+    }
+    this.#late = [...late.slice(next), ...this.#late];
   }
 
   /** Writes to this connection at the end of the turn. */
@@ -76,9 +136,14 @@ export class Turn {
   }
 
   readonly #end = (): void => {
+    this.#isScheduled = false;
+    if (this.#late.length > 0) this.#goOn();
     const beganMs = this.#beganMs;
     this.#beganMs = NONE;
-    this.#isScheduled = false;
+    this.#endMs = 0;
+    this.#unlooked = 0;
+    this.#nextLook = 1;
+    if (this.#late.length > 0) this.schedule();
     this.#steps.commit();
     const connections = this.#waiting;
     this.#waiting = this.#spare;

@@ -123,6 +123,10 @@ export class WorkerClients implements ConnectionHost {
     this.#turn.flushLater(connection);
   }
 
+  mayRun(connection: Connection): boolean {
+    return this.#turn.mayRun(connection);
+  }
+
   dispatch(connection: Connection, request: Request): void {
     this.#dispatcher.dispatch(connection, request);
   }

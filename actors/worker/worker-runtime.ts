@@ -129,6 +129,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.random = options.random;
     this.#journal = journal;
     this.clock = clock;
+    // The first slab comes before clients do: V8 answers its size with a full collection.
+    this.pool.freeBlock(this.pool.allocateBlock(0));
     this.nowMs = clock.now();
     // Wall time is read once a turn, not once an op.
     this.#hybridClock = new HybridClock({ ...clock, now: () => this.nowMs });
@@ -166,9 +168,9 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     const transactions = new Transactions(this, this.cross);
     this.#upkeep = new WorkerUpkeep({ host: this, args, clock, storage, released });
     const flushPorts = () => this.#flushPorts();
-    const { stats } = this;
-    this.turn = new Turn({ commit: () => journal.commit(), flushPorts }, clock, stats);
     const readClock = () => this.#readClock();
+    const steps = { readClock, commit: () => journal.commit(), flushPorts };
+    this.turn = new Turn(steps, clock, this.stats);
     this.gateway = new WorkerClients({
       worker: this,
       clients: this.clients,

@@ -81,6 +81,8 @@ export class FakeConnection implements ConnectionHost {
   answer: Answer = echo();
   ran: string[] = [];
   closedCount = 0;
+  /** Commands that the turn still has time for. */
+  time = Number.POSITIVE_INFINITY;
   #wantsFlush = false;
 
   constructor(limits: Partial<ClientsConfig> = {}, isAuthenticated = true) {
@@ -88,6 +90,11 @@ export class FakeConnection implements ConnectionHost {
     const client = { isAuthenticated } as Client;
     const side = new RespWriter({ bytesMax: 1 << 20 });
     this.connection = new Connection(client, this.transport, this, side);
+  }
+
+  mayRun(connection: Connection): boolean {
+    connection.isLate = this.time-- <= 0;
+    return !connection.isLate;
   }
 
   dispatch(connection: Connection, request: Request): void {

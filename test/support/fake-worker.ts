@@ -260,6 +260,7 @@ export class FakeNode {
       limits: worker.limits,
       gates: { isOpen: () => true },
       dispatch: (connection, request) => this.#dispatch(connection, request),
+      mayRun: () => true,
       flushLater() {},
       closed: (connection) => void worker.clients.delete(connection.client.id),
     };

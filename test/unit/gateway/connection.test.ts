@@ -1,7 +1,11 @@
 /** One connection over a fake transport: order, gates, limits on what waits, and its ends. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connection, ReplySlot } from "../../../actors/gateway/connection.ts";
+import {
+  type Connection,
+  HELD_INPUT_BYTES,
+  type ReplySlot,
+} from "../../../actors/gateway/connection.ts";
 import { echo, FakeConnection } from "../../support/fake-connection.ts";
 
 /** Keeps the place of each reply; the test fills them. */
@@ -279,4 +283,33 @@ test("nothing is sent or run after the end", () => {
   assert.equal(fake.sent(), "");
   assert.deepEqual(fake.ran, ["LATE"]);
   assert.equal(fake.closedCount, 1);
+});
+
+test("a late connection keeps what it receives, reads on to a bound, and goes on in order", () => {
+  const fake = new FakeConnection();
+  fake.time = 1;
+  assert.equal(fake.feed("A\r\nB\r\n"), "+A\r\n");
+  fake.time = 10;
+  assert.equal(fake.feed("C\r\n"), "");
+  fake.receive(`*2\r\n$1\r\nD\r\n$${HELD_INPUT_BYTES}\r\n${"x".repeat(HELD_INPUT_BYTES)}\r\n`);
+  assert.equal(fake.transport.isPaused, true);
+
+  fake.connection.isLate = false;
+  fake.connection.run();
+  fake.turn();
+  assert.equal(fake.sent(), "+B\r\n+C\r\n+D\r\n");
+  assert.equal(fake.transport.isPaused, false);
+});
+
+test("what a late connection has received runs before its end", () => {
+  const fake = new FakeConnection();
+  fake.time = 1;
+  fake.feed("A\r\nB\r\n");
+  fake.connection.ended();
+  fake.time = 10;
+  fake.connection.isLate = false;
+  fake.connection.run();
+  fake.turn();
+  assert.equal(fake.transport.sent, "+A\r\n+B\r\n".slice(4));
+  assert.equal(fake.transport.end, "closed");
 });
