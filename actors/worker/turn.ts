@@ -66,7 +66,16 @@ export class Turn {
 
   /** All that came in is done: if it asked for no end, there was no turn. */
   leave(): void {
-    if (!this.#isScheduled) this.#beganMs = NONE;
+    if (this.#isScheduled) return;
+    this.#beganMs = NONE;
+    this.#renewTime();
+  }
+
+  /** The next turn has all of its time. */
+  #renewTime(): void {
+    this.#endMs = 0;
+    this.#unlooked = 0;
+    this.#nextLook = 1;
   }
 
   /** Whether this turn has time for one more command; if not, the connection is late. */
@@ -140,9 +149,7 @@ export class Turn {
     if (this.#late.length > 0) this.#goOn();
     const beganMs = this.#beganMs;
     this.#beganMs = NONE;
-    this.#endMs = 0;
-    this.#unlooked = 0;
-    this.#nextLook = 1;
+    this.#renewTime();
     if (this.#late.length > 0) this.schedule();
     this.#steps.commit();
     const connections = this.#waiting;
