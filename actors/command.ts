@@ -3,9 +3,9 @@
  * CROSSSLOT follow.
  *
  * Where a command runs is its scope: on one key's partition, over several keys, on the client's
- * session, on every worker. A container (CLIENT, OBJECT …) holds subcommands, each with a scope of
- * its own. `execute` is one synchronous turn; what it changes through its KeyAccess becomes one op a
- * partition.
+ * session, on every worker, in one turn of each or in slices. A container (CLIENT, OBJECT …) holds
+ * subcommands, each with a scope of its own. `execute` is one synchronous turn; what it changes
+ * through its KeyAccess becomes one op a partition.
  */
 import type { Request } from "../runtime/codec/request.ts";
 import type { RespWriter } from "../runtime/codec/resp-writer.ts";
@@ -81,13 +81,37 @@ export interface NodeCommand extends CommandFacts {
   answer(client: Client, request: Request, parts: readonly unknown[], reply: RespWriter): void;
 }
 
+/** What one turn's work adds to the reply of a command over everything. */
+export interface Slice {
+  /** Items, encoded, and how many. */
+  readonly items: Buffer;
+  readonly count: number;
+  /** What to ask for the next slice with, behind the client's arguments; null: this is the last. */
+  readonly rest: readonly string[] | null;
+  /** Why the command fails; null: it does not. */
+  readonly error: string | null;
+}
+
+/**
+ * On every worker thread, slice by slice, so that others are served meanwhile. The reply is the array
+ * of all items.
+ */
+export interface SlicedCommand extends CommandFacts {
+  readonly scope: "sliced";
+  /** On a direct port it is about that port's worker alone, as about one node of a cluster. */
+  readonly isPerWorker?: boolean;
+  /** One slice: a bounded amount of work. */
+  slice(worker: WorkerView, request: Request, keyspace: number): Slice;
+}
+
 /** A command that does something by itself. */
 export type LeafCommand =
   | KeyCommand
   | KeysCommand
   | SessionCommand
   | PartitionCommand
-  | NodeCommand;
+  | NodeCommand
+  | SlicedCommand;
 
 /** A name whose second word says what to do: CLIENT, CONFIG, OBJECT, MEMORY, CLUSTER … */
 export interface ContainerCommand extends CommandFacts {
@@ -118,6 +142,10 @@ export function partitionCommand(command: Omit<PartitionCommand, "scope">): Part
 
 export function nodeCommand(command: Omit<NodeCommand, "scope">): NodeCommand {
   return { scope: "node", ...command };
+}
+
+export function slicedCommand(command: Omit<SlicedCommand, "scope">): SlicedCommand {
+  return { scope: "sliced", ...command };
 }
 
 /**

@@ -51,6 +51,7 @@ function across(command: LeafCommand): string {
     case "keys":
       return command.split === undefined ? "turn" : "split";
     case "node":
+    case "sliced":
     case "partition":
       return "node";
     case "session":

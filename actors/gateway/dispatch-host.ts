@@ -5,6 +5,7 @@ import type { CommandTable } from "../command-table.ts";
 import type { Executor } from "../vnode/executor.ts";
 import type { PartitionLocks } from "../worker/partition-locks.ts";
 import type { Pause } from "../worker/pause.ts";
+import type { Slices } from "../worker/slices.ts";
 import type { Vnodes } from "../worker/vnodes.ts";
 import type { WorkerLog } from "../worker/worker-log.ts";
 import type { WorkerView } from "../worker/worker-view.ts";
@@ -19,6 +20,8 @@ export interface DispatchHost extends WorkerView {
   readonly exchange: Exchange;
   readonly slots: SlotMap;
   readonly locks: PartitionLocks;
+  /** Work that takes many turns. */
+  readonly slices: Slices;
   readonly vnodesHere: Vnodes;
   readonly gates: WorkerLog;
   readonly clientPause: Pause;

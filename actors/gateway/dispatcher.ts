@@ -18,6 +18,7 @@ import type { Connection } from "./connection.ts";
 import type { DispatchHost } from "./dispatch-host.ts";
 import { collectEverywhere, collectHere, copyOf, forward, isForOneWorker } from "./other-steps.ts";
 import type { Scatter } from "./scatter.ts";
+import { runSliced } from "./sliced.ts";
 import { hasWholeGroups } from "./steps.ts";
 import type { Transactions } from "./transactions.ts";
 
@@ -148,6 +149,9 @@ export class Dispatcher {
         return;
       case "node":
         this.#runNode(connection, request, entry, command);
+        return;
+      case "sliced":
+        runSliced(this.#host, connection, entry, command, copyOf(request));
         return;
     }
   }

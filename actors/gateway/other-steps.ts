@@ -11,6 +11,7 @@ import { REPLY_BYTES_MAX } from "./connection.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { MESSAGE_COLLECT, MESSAGE_RUN, runBytes, writeRun } from "./messages.ts";
 import { encodeError } from "./replies.ts";
+import { collectSlices, everySlice, replySlices, sliceHere } from "./sliced.ts";
 import type { Step } from "./steps.ts";
 
 /** A reply, and the commit that it waits for. */
@@ -130,6 +131,9 @@ export function runOtherHere(
     if (command.check !== undefined && !command.check(client, request, reply)) return;
     const part = command.collect(host, request, keyspace, client.id);
     command.answer(client, request, [part], reply);
+  } else if (command.scope === "sliced") {
+    const sliceOf = (asked: Request) => sliceHere(host, entry, command, asked, keyspace);
+    replySlices(everySlice(request, sliceOf), reply);
   }
 }
 
@@ -141,6 +145,12 @@ export function runOther(host: DispatchHost, client: Client, step: Step): Promis
   host.stats.commands++;
   const writer = replyWriter(client);
   return new Promise((resolve) => {
+    if (command.scope === "sliced") {
+      collectSlices(host, { client, entry, command, request, keyspace }, (error, pieces) => {
+        resolve(error === null ? Buffer.concat(pieces) : encodeError(error));
+      });
+      return;
+    }
     if (command.scope === "node" && !isForOneWorker(host, client, command)) {
       if (command.check !== undefined && !command.check(client, request, writer)) {
         resolve(writer.take());

@@ -47,6 +47,11 @@ export function arrayOf(items: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from(`*${items.length}\r\n`), ...items]);
 }
 
+/** Packed bytes come back as a Uint8Array. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** The absence of an array. */
 export function nilArray(protocol: 2 | 3): Buffer {
   return Buffer.from(protocol === 3 ? "_\r\n" : "*-1\r\n");

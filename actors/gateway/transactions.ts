@@ -275,7 +275,8 @@ const OK = Buffer.from("+OK\r\n");
 
 /** Whether a step without keys has work on other workers. */
 function reachesOthers({ entry }: Step): boolean {
-  return entry.command.scope === "node" || entry.command.scope === "partition";
+  const { scope } = entry.command;
+  return scope === "node" || scope === "sliced" || scope === "partition";
 }
 
 /** Whether the steps' keys are in several slots. */

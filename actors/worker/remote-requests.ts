@@ -17,6 +17,7 @@ import {
   readRun,
 } from "../gateway/messages.ts";
 import { copyOf } from "../gateway/other-steps.ts";
+import { sliceHere } from "../gateway/sliced.ts";
 import { FAILED_INSIDE } from "./participant.ts";
 import { beginRun } from "./worker-stats.ts";
 
@@ -133,6 +134,7 @@ export class RemoteRequests {
       executor.runOnKeys(command, keyspace, request, writer);
     } else if (command.scope === "partition") {
       command.execute(this.#host, keyspace, partition, request, writer);
+      return this.#host.gates.gateOfAll(keyspace);
     }
     return executor.gate;
   }
@@ -149,19 +151,33 @@ export class RemoteRequests {
   collect(source: Buffer, start: number, answer: Answer): void {
     const host = this.#host;
     readRun(source, start, this.#header, this.#request);
-    const entry = host.table.find(this.#request);
-    const command = entry?.command;
-    if (command?.scope !== "node") {
+    const entry = host.table.find(this.#request) as CommandEntry;
+    const { command } = entry;
+    const { keyspace } = this.#header;
+    if (command.scope === "sliced") {
+      const kept = copyOf(this.#request);
+      host.slices.add(() => {
+        this.#answerPart(sliceHere(host, entry, command, kept, keyspace), 0, keyspace, answer);
+      });
+      return;
+    }
+    if (command.scope !== "node") {
       const text = Buffer.from("ERR no such node command");
       answer(MESSAGE_FAILED, text, 0, text.length, 0);
       return;
     }
     host.executor.nowMs = host.nowMs;
     host.executor.gate = 0;
-    const { stats } = entry as CommandEntry;
-    const beganMs = beginRun(stats, host.clock);
-    const part = this.#pack(command.collect(host, this.#request, this.#header.keyspace, 0));
-    host.stats.endRun(stats, host.clock, beganMs);
-    answer(MESSAGE_PART, part, 0, part.length, host.executor.gate);
+    const beganMs = beginRun(entry.stats, host.clock);
+    const part = command.collect(host, this.#request, keyspace, 0);
+    host.stats.endRun(entry.stats, host.clock, beganMs);
+    this.#answerPart(part, host.executor.gate, keyspace, answer);
+  }
+
+  /** A part is a look at all keys: it waits for what is not durable. */
+  #answerPart(part: unknown, ownGate: number, keyspace: number, answer: Answer): void {
+    const packed = this.#pack(part);
+    const gate = Math.max(ownGate, this.#host.gates.gateOfAll(keyspace));
+    answer(MESSAGE_PART, packed, 0, packed.length, gate);
   }
 }

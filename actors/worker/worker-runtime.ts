@@ -42,6 +42,7 @@ import { PartitionLocks } from "./partition-locks.ts";
 import { Pause } from "./pause.ts";
 import { type ProcessFacts, thisProcess } from "./process-facts.ts";
 import { defineParameters } from "./redis-parameters.ts";
+import { Slices } from "./slices.ts";
 import { Turn } from "./turn.ts";
 import { Vnodes } from "./vnodes.ts";
 import type { WorkerArgs } from "./worker-args.ts";
@@ -103,6 +104,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly gates: WorkerLog;
   readonly process: ProcessFacts = thisProcess();
   readonly locks = new PartitionLocks();
+  readonly slices = new Slices(() => this.beginTurn());
   readonly clientPause: Pause;
   readonly intents: Intents;
   readonly cross: CrossWorker;

@@ -44,6 +44,11 @@ export class Glob {
     this.#budget = budget;
   }
 
+  /** Steps that are left, for a command that goes on in another turn. */
+  get budget(): number {
+    return this.#budget;
+  }
+
   /** Whether the pattern admits every text. */
   get matchesAll(): boolean {
     return this.#tokens.length === 1 && this.#tokens[0] === ANY_RUN;

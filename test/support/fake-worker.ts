@@ -4,6 +4,7 @@
  * carries them is not; commands over workers run one worker after the other, in one turn.
  */
 import assert from "node:assert/strict";
+import type { Slice } from "../../actors/command.ts";
 import { CommandTable, unknownCommand } from "../../actors/command-table.ts";
 import { boundInput, Logins } from "../../actors/gateway/authentication.ts";
 import { Client, type Router } from "../../actors/gateway/client.ts";
@@ -12,6 +13,7 @@ import {
   type ConnectionHost,
   type Transport,
 } from "../../actors/gateway/connection.ts";
+import { everySlice, replySlices } from "../../actors/gateway/sliced.ts";
 import { SlotMap } from "../../actors/gateway/slot-map.ts";
 import { wrongArguments } from "../../actors/vnode/commands/errors.ts";
 import type { Executor } from "../../actors/vnode/executor.ts";
@@ -316,6 +318,15 @@ export class FakeNode {
           return one === worker ? part : packed(part);
         });
         command.answer(client, request, parts, reply);
+        return;
+      }
+      case "sliced": {
+        const { slice } = command;
+        const asked = isDirect && command.isPerWorker ? [worker] : this.workers;
+        const slices = asked.flatMap((one) =>
+          everySlice(request, (next) => packed(slice(one, next, keyspace)) as Slice),
+        );
+        replySlices(slices, reply);
         return;
       }
       case "key": {

@@ -6,16 +6,25 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { MessageChannel } from "node:worker_threads";
+import type { KeyCommand } from "../../actors/command.ts";
+import type { CommandEntry } from "../../actors/command-table.ts";
+import { requestOf } from "../../actors/gateway/steps.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
 import { WorkerRuntime } from "../../actors/worker/worker-runtime.ts";
 import { openStorage, type WorkerStorage } from "../../actors/worker/worker-storage.ts";
 import { ManualClock, systemClock } from "../../runtime/base/clock.ts";
 import { seeded } from "../../runtime/base/prng.ts";
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { embeddedConfig } from "../../runtime/config/embedded.ts";
+import { workerOf } from "../../runtime/ring/slots.ts";
 import { BatchPort } from "../../runtime/thread/batch-port.ts";
 import { emptyFolder } from "./command-line.ts";
 import { TestClient } from "./test-client.ts";
+
+const PARTITIONS = 16;
+const SET = Buffer.from("SET");
+const VALUE = Buffer.from("v");
 
 export interface WorkerNodeOptions {
   readonly workers?: number;
@@ -45,7 +54,7 @@ export class WorkerNode {
         port: 0,
         durability: "os",
         memory: 64 * 1024 * 1024,
-        config: { keyspaces: { count: 2, default: { partitions: 16 } }, ...config },
+        config: { keyspaces: { count: 2, default: { partitions: PARTITIONS } }, ...config },
         ...(password === undefined ? {} : { password }),
       },
       { folder: this.#folder.path, machine: { cores: 4, memoryBytes: 2 ** 34 } },
@@ -130,6 +139,25 @@ export class WorkerNode {
     const address = this.#servers[worker]?.address();
     if (address === null || typeof address !== "object") throw new Error("no such worker");
     return TestClient.connect(address.port);
+  }
+
+  /** Sets so many keys, without clients; their names, sorted. */
+  fill(count: number): string[] {
+    const names = Array.from({ length: count }, (_, i) => `key:${i}`);
+    const reply = new RespWriter({ bytesMax: 1024 });
+    for (const name of names) {
+      const request = requestOf([SET, Buffer.from(name), VALUE]);
+      const { executor, config } = this.workers[0] as WorkerRuntime;
+      const partition = executor.partitionOf(0, request.bytes, 3, 3 + name.length);
+      const owner = workerOf(partition, PARTITIONS, config.workers);
+      const worker = this.workers[owner] as WorkerRuntime;
+      const { command } = worker.table.findName("set") as CommandEntry;
+      worker.beginTurn();
+      worker.executor.nowMs = worker.nowMs;
+      worker.executor.runOnKey(command as KeyCommand, 0, partition, request, reply);
+      reply.reset();
+    }
+    return names.sort();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

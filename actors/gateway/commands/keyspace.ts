@@ -1,15 +1,18 @@
 /** Commands over all keys of a keyspace, on every worker: KEYS, RANDOMKEY, DBSIZE, FLUSHDB … */
-import { Glob } from "../../../runtime/base/glob.ts";
+import { GLOB_STEPS_MAX, Glob } from "../../../runtime/base/glob.ts";
 import { below } from "../../../runtime/base/prng.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
-import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
-import { nodeCommand, sessionCommand } from "../../command.ts";
+import { RespWriter } from "../../../runtime/codec/resp-writer.ts";
+import { firstPartitionOf } from "../../../runtime/ring/slots.ts";
+import { nodeCommand, type Slice, sessionCommand, slicedCommand } from "../../command.ts";
 import { PATTERN_TOO_COSTLY, SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
 import { ABSENT } from "../../vnode/key-access.ts";
 import type { WorkerView } from "../../worker/worker-view.ts";
 import type { Client } from "../client.ts";
-import { KeyNames, replyNames } from "./key-names.ts";
-import { forEachKey, RESTARTING } from "./live-keys.ts";
+import { REPLY_BYTES_MAX } from "../connection.ts";
+import { asBuffer } from "../replies.ts";
+import { RESTARTING } from "./live-keys.ts";
+import { cursorOf, partitionOfCursor, replyKeys } from "./scan.ts";
 
 /** Whether every partition of a keyspace that this worker owns serves. */
 function isAllReady(worker: WorkerView, keyspace: number): boolean {
@@ -21,14 +24,53 @@ function isAllReady(worker: WorkerView, keyspace: number): boolean {
   return true;
 }
 
-/** A worker's part of KEYS; null: it cannot tell now. */
-interface KeysPart {
-  readonly count: number;
-  readonly names: Buffer;
-  readonly isExhausted: boolean;
+// limits:
+/** Keys that one slice of KEYS looks at, and those between two looks at its other bounds. */
+export const KEYS_SLICE_KEYS = 2_048;
+const KEYS_STEP_KEYS = 128;
+/** Bytes of a slice's names, and steps of matching them beyond what is free. */
+export const KEYS_SLICE_BYTES = 256 * 1024;
+export const KEYS_SLICE_GLOB_STEPS = 256 * 1024;
+
+function failedSlice(error: string): Slice {
+  return { items: Buffer.alloc(0), count: 0, rest: null, error };
 }
 
-const keys = nodeCommand({
+/** The place at which this worker's walk begins or goes on; null: it has no (more) partitions. */
+function ownCursor(worker: WorkerView, keyspace: number, cursor: number): number | null {
+  return worker.ownerOf(keyspace, partitionOfCursor(cursor)) === worker.index ? cursor : null;
+}
+
+/** One slice of KEYS pattern; behind the first slice [cursor, steps that the pattern may still take]. */
+function keysSlice(worker: WorkerView, request: Request, keyspace: number): Slice {
+  const partitions = worker.config.keyspaces[keyspace]?.partitions ?? 0;
+  const isFirst = request.count === 2;
+  const first = firstPartitionOf(worker.index, partitions, worker.config.workers);
+  const begin = isFirst ? cursorOf(first, 0) : integerAt(request, 2);
+  const steps = isFirst ? GLOB_STEPS_MAX : integerAt(request, 3);
+  const pattern = new Glob(request.bytesAt(1), steps);
+  const options = { count: KEYS_STEP_KEYS, pattern: pattern.matchesAll ? null : pattern };
+  const names = new RespWriter({ bytesMax: REPLY_BYTES_MAX, bytesStart: 4096 });
+  let count = 0;
+  let cursor = ownCursor(worker, keyspace, begin);
+  for (let looked = 0; cursor !== null && looked < KEYS_SLICE_KEYS; looked += KEYS_STEP_KEYS) {
+    if (!worker.isReady(keyspace, partitionOfCursor(cursor))) return failedSlice(RESTARTING);
+    const step = replyKeys(worker, keyspace, cursor, { ...options, type: ABSENT }, names);
+    if (pattern.exhausted) return failedSlice(PATTERN_TOO_COSTLY);
+    count += step.count;
+    cursor = step.cursor === 0 ? null : ownCursor(worker, keyspace, step.cursor);
+    if (names.at > KEYS_SLICE_BYTES || steps - pattern.budget > KEYS_SLICE_GLOB_STEPS) break;
+  }
+  const rest = cursor === null ? null : [String(cursor), String(pattern.budget)];
+  return { items: names.take(), count, rest, error: null };
+}
+
+/** An argument of our own. */
+function integerAt(request: Request, i: number): number {
+  return request.integer(i) ? request.integerValue : 0;
+}
+
+const keys = slicedCommand({
   name: "KEYS",
   arity: 2,
   flags: ["readonly"],
@@ -40,38 +82,8 @@ const keys = nodeCommand({
   syntax: "pattern",
   categories: ["dangerous"],
   isPerWorker: true,
-  collect(worker, request, keyspace): KeysPart | null {
-    if (!isAllReady(worker, keyspace)) return null;
-    const pattern = new Glob(request.bytesAt(1));
-    const all = pattern.matchesAll;
-    const names = new KeyNames();
-    for (const vnode of worker.vnodes(keyspace)) {
-      forEachKey(vnode, worker.nowMs, (bytes, start, end) => {
-        if (all || pattern.matches(bytes, start, end)) names.add(bytes, start, end);
-        return !pattern.exhausted;
-      });
-    }
-    return { count: names.count, names: names.take(), isExhausted: pattern.exhausted };
-  },
-  answer(_client, _request, parts, reply) {
-    if (parts.includes(null)) {
-      reply.error(RESTARTING);
-      return;
-    }
-    const all = parts as readonly KeysPart[];
-    if (all.some(({ isExhausted }) => isExhausted)) {
-      reply.error(PATTERN_TOO_COSTLY);
-      return;
-    }
-    reply.array(all.reduce((sum, { count }) => sum + count, 0));
-    for (const { names } of all) replyNames(asBuffer(names), reply);
-  },
+  slice: keysSlice,
 });
-
-/** Packed bytes come back as a Uint8Array. */
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-}
 
 /** Keys of a keyspace on this worker, those that have just expired included. */
 function countKeys(worker: WorkerView, keyspace: number): number {

@@ -38,7 +38,18 @@ const TYPES: ReadonlyMap<string, number> = new Map([
 /** A type that no key has. */
 const NO_TYPE = -1;
 
-interface ScanOptions {
+/** The cursor of a position in a partition. */
+export function cursorOf(partition: number, position: number): number {
+  return partition * POSITIONS + position;
+}
+
+export function partitionOfCursor(cursor: number): number {
+  return Math.floor(cursor / POSITIONS);
+}
+
+/** What a page is to hold. */
+export interface ScanOptions {
+  /** Keys that it looks at. */
   count: number;
   /** Null: everything matches. */
   pattern: Glob | null;
@@ -94,31 +105,34 @@ function replyPage(
   return count;
 }
 
-/** What a page ended with: the next cursor, and how many keys were replied. */
-function replyKeys(
+/**
+ * Replies the names of a page; returns the next cursor (0: the keyspace ends; else maybe another
+ * worker's) and how many names they are. Ends before a partition that does not serve.
+ */
+export function replyKeys(
   worker: WorkerView,
   keyspace: number,
-  from: { readonly partition: number; readonly position: number },
+  from: number,
   options: ScanOptions,
   reply: RespWriter,
 ): { cursor: number; count: number } {
   const partitions = worker.config.keyspaces[keyspace]?.partitions ?? 0;
-  const page = { position: from.position, left: options.count };
-  let { partition } = from;
+  const page = { position: from % POSITIONS, left: options.count };
+  let partition = partitionOfCursor(from);
   let count = 0;
   for (let looked = 0; looked < SCAN_PARTITIONS_MAX && page.left > 0; looked++) {
     if (!worker.isReady(keyspace, partition)) {
-      return { cursor: partition * POSITIONS + page.position, count };
+      return { cursor: cursorOf(partition, page.position), count };
     }
     const vnode = worker.findVnode(keyspace, partition);
     if (vnode === undefined) page.position = 0;
     else count += replyPage(vnode, worker.nowMs, page, options, reply);
-    if (page.position !== 0) return { cursor: partition * POSITIONS + page.position, count };
+    if (page.position !== 0) return { cursor: cursorOf(partition, page.position), count };
     partition++;
     if (partition === partitions) return { cursor: 0, count };
     if (worker.ownerOf(keyspace, partition) !== worker.index) break;
   }
-  return { cursor: partition * POSITIONS, count };
+  return { cursor: cursorOf(partition, 0), count };
 }
 
 const scan = partitionCommand({
@@ -140,7 +154,7 @@ const scan = partitionCommand({
     }
     const partitions = worker.config.keyspaces[keyspace]?.partitions ?? 0;
     const { workers } = worker.config;
-    let partition = Math.floor(cursor / POSITIONS);
+    let partition = partitionOfCursor(cursor);
     if (isDirect && cursor === 0) partition = firstPartitionOf(worker.index, partitions, workers);
     const isOver = isDirect && worker.ownerOf(keyspace, partition) !== worker.index;
     if (partition < partitions && !isOver) return partition;
@@ -159,8 +173,7 @@ const scan = partitionCommand({
     }
     // The next cursor stands before the keys and is known after them.
     const page = new PageWriter(reply);
-    const position = readCursor(request, 1) % POSITIONS;
-    const from = { partition, position };
+    const from = cursorOf(partition, readCursor(request, 1) % POSITIONS);
     const { cursor, count } = replyKeys(worker, keyspace, from, options, reply);
     if (options.pattern?.exhausted) page.fail(PATTERN_TOO_COSTLY);
     else page.end(cursor, count);
