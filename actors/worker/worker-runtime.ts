@@ -91,7 +91,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly exchange: Exchange;
   readonly slots: SlotMap;
   readonly clients = new Map<number, Client>();
-  readonly pool = new SlabPool({});
+  readonly pool = new SlabPool({}).warm();
   readonly vnodesHere: Vnodes;
   readonly system: ActorSystem;
   readonly turn: Turn;
@@ -131,8 +131,6 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.random = options.random;
     this.#journal = journal;
     this.clock = clock;
-    // The first slab comes before clients do: V8 answers its size with a full collection.
-    this.pool.freeBlock(this.pool.allocateBlock(0));
     this.nowMs = clock.now();
     // Wall time is read once a turn, not once an op.
     this.#hybridClock = new HybridClock({ ...clock, now: () => this.nowMs });
@@ -147,11 +145,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       create: (id) => this.createVnode(id),
       recover: (id) => storage.recoverVnode(id, this),
       dropped: (vnode) => vnode.partition.release(),
-      soon: (run) =>
-        void setImmediate(() => {
-          this.beginTurn();
-          run();
-        }),
+      soon: (run) => this.#soon(run),
     });
     this.executor = new Executor(this.vnodesHere, this.#partitions);
     this.exchange = new Exchange(options.port, log, () => this.turn.schedule());
@@ -213,6 +207,14 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   beginTurn(): void {
     this.#readClock();
     this.turn.schedule();
+  }
+
+  /** Runs a function in a turn of its own. */
+  #soon(run: () => void): void {
+    setImmediate(() => {
+      this.beginTurn();
+      run();
+    });
   }
 
   /** A turn begins, or goes on. */
