@@ -7,8 +7,9 @@ import { checksum } from "../base/hash.ts";
 
 /** The bytes of a text that ends with a line break, and its checksum line. */
 export function sealText(text: string): Buffer {
-  const sum = checksum(Buffer.from(text)).toString(16).padStart(8, "0");
-  return Buffer.from(`${text}checksum ${sum}\n`);
+  const bytes = Buffer.from(text);
+  const sum = checksum(bytes).toString(16).padStart(8, "0");
+  return Buffer.concat([bytes, Buffer.from(`checksum ${sum}\n`)]);
 }
 
 /** The object in sealed bytes; undefined if anything about them is damaged. */
