@@ -12,9 +12,12 @@ import type { Command, ContainerCommand, LeafCommand } from "./command.ts";
 import { sessionCommand } from "./command.ts";
 import { type CatalogEntry, type CommandCatalog, keyIndexes } from "./command-facts.ts";
 import { commands } from "./commands.ts";
+import type { Guard } from "./gateway/conditional.ts";
 import { commandStats } from "./worker/worker-stats.ts";
 
 export { keyIndexes };
+
+const KEY_TOO_LONG = `ERR a key is longer than ${KEY_BYTES_MAX} bytes: shorten it, or store its hash`;
 
 /** A command as a worker dispatches it, with the worker's own counters. */
 export class CommandEntry implements CatalogEntry {
@@ -31,6 +34,8 @@ export class CommandEntry implements CatalogEntry {
   readonly isTransactional: boolean;
   /** Refused inside MULTI. */
   readonly isRefusedInMulti: boolean;
+  /** Refuses what a keyspace with several replicas cannot promise; null: there is none such. */
+  guard: Guard | null = null;
   readonly stats = commandStats();
   readonly subcommands: readonly CommandEntry[];
   /** The subcommands by their own word; null: this is no container. */
@@ -64,8 +69,13 @@ export class CommandEntry implements CatalogEntry {
     return this.arity >= 0 ? count === this.arity : count >= -this.arity;
   }
 
-  /** Whether a key is longer than a table can hold. */
-  exceedsKeyBytes(request: Request): boolean {
+  /** Why a request can never be run in this keyspace; null: it can. */
+  refusal(keyspace: number, request: Request): string | null {
+    if (this.#exceedsKeyBytes(request)) return KEY_TOO_LONG;
+    return this.guard === null ? null : this.guard(keyspace, request);
+  }
+
+  #exceedsKeyBytes(request: Request): boolean {
     const { command } = this;
     if (command.scope === "key") return request.length(command.keys?.first ?? 1) > KEY_BYTES_MAX;
     if (command.scope !== "keys") return false;

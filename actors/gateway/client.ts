@@ -118,6 +118,11 @@ export class Client {
     return true;
   }
 
+  /** A command of the open transaction, if there is one, was refused: EXEC will be. */
+  breakQueue(): void {
+    if (this.queue !== null) this.isQueueBroken = true;
+  }
+
   /** Leaves the transaction, whatever became of it. */
   endTransaction(): void {
     this.queue = null;

@@ -6,7 +6,6 @@
  * command is answered once.
  */
 
-import { KEY_BYTES_MAX } from "../../runtime/base/limits.ts";
 import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
@@ -24,7 +23,6 @@ import type { Transactions } from "./transactions.ts";
 
 export type { DispatchHost };
 
-const KEY_TOO_LONG = `ERR a key is longer than ${KEY_BYTES_MAX} bytes: shorten it, or store its hash`;
 const NO_AUTH = "NOAUTH Authentication required.";
 
 export class Dispatcher {
@@ -54,8 +52,9 @@ export class Dispatcher {
       this.#refuse(connection, entry, NO_AUTH);
       return;
     }
-    if (entry.exceedsKeyBytes(request)) {
-      this.#refuse(connection, entry, KEY_TOO_LONG);
+    const refusal = entry.refusal(client.keyspace, request);
+    if (refusal !== null) {
+      this.#refuse(connection, entry, refusal);
       return;
     }
     if (host.clientPause.isOn && host.clientPause.holds(client, entry)) {
@@ -81,11 +80,10 @@ export class Dispatcher {
   }
 
   #refuseShape(connection: Connection, request: Request, entry: CommandEntry | undefined): void {
-    const { client } = connection;
-    if (client.queue !== null) client.isQueueBroken = true;
     if (entry === undefined) {
-      const isOpen = client.isAuthenticated;
-      this.#answerError(connection, isOpen ? unknownCommand(request) : NO_AUTH);
+      const { client } = connection;
+      client.breakQueue();
+      this.#answerError(connection, client.isAuthenticated ? unknownCommand(request) : NO_AUTH);
       return;
     }
     const text = `ERR wrong number of arguments for '${entry.fullName}' command`;
@@ -98,6 +96,7 @@ export class Dispatcher {
 
   #refuse(connection: Connection, entry: CommandEntry, text: string): void {
     entry.stats.rejected++;
+    connection.client.breakQueue();
     this.#answerError(connection, text);
   }
 
@@ -122,7 +121,6 @@ export class Dispatcher {
     const { client } = connection;
     const refusal = refusesToQueue(this.#host, client, request, entry);
     if (refusal !== null) {
-      client.isQueueBroken = true;
       this.#refuse(connection, entry, refusal);
       return;
     }

@@ -22,6 +22,7 @@ import type { Peer } from "../../runtime/thread/worker-context.ts";
 import { CommandTable } from "../command-table.ts";
 import { Logins } from "../gateway/authentication.ts";
 import type { Client } from "../gateway/client.ts";
+import { guardConditionals } from "../gateway/conditional.ts";
 import { REPLY_BYTES_MAX } from "../gateway/connection.ts";
 import { CrossWorker } from "../gateway/cross-worker.ts";
 import type { DispatchHost } from "../gateway/dispatch-host.ts";
@@ -147,6 +148,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       dropped: (vnode) => vnode.partition.release(),
       soon: (run) => this.#soon(run),
     });
+    guardConditionals(this.table, args.config.keyspaces);
     this.executor = new Executor(this.vnodesHere, this.#partitions);
     this.exchange = new Exchange(options.port, log, () => this.turn.schedule());
     this.slots = new SlotMap(args);

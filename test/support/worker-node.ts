@@ -29,8 +29,9 @@ const VALUE = Buffer.from("v");
 export interface WorkerNodeOptions {
   readonly workers?: number;
   readonly password?: string;
-  /** Keyspaces and nodes, as in cluster.config.json. */
+  /** Keyspaces and nodes, as in cluster.config.json, and which node this is. */
   readonly config?: object;
+  readonly node?: string;
 }
 
 export class WorkerNode {
@@ -47,7 +48,7 @@ export class WorkerNode {
     return node;
   }
 
-  async #start({ workers = 1, password, config }: WorkerNodeOptions): Promise<void> {
+  async #start({ workers = 1, password, config, node }: WorkerNodeOptions): Promise<void> {
     const settings = embeddedConfig(
       {
         workers,
@@ -56,6 +57,7 @@ export class WorkerNode {
         memory: 64 * 1024 * 1024,
         config: { keyspaces: { count: 2, default: { partitions: PARTITIONS } }, ...config },
         ...(password === undefined ? {} : { password }),
+        ...(node === undefined ? {} : { node }),
       },
       { folder: this.#folder.path, machine: { cores: 4, memoryBytes: 2 ** 34 } },
     );
