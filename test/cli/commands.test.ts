@@ -165,7 +165,7 @@ test("status prints a table, or the answer as JSON", async () => {
   assert.match(table.stdout, /^ports +gateway 7379, direct 7380-7381$/m);
   assert.match(table.stdout, /^memory +5\.0 MB of 1024\.0 MB$/m);
   assert.match(table.stdout, /^writes +refused: the disk is full$/m);
-  assert.match(table.stdout, /^0 +ready +5 +1 +1kb +0$/m);
+  assert.match(table.stdout, /^0 +ready +5 +1 +1kb +0 +12\.3 ms$/m);
   const json = await coterie([...words, "--json"], { folder: folder.path });
   assert.deepEqual(JSON.parse(json.stdout), STATUS);
 });
