@@ -225,8 +225,6 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.turn.begin();
   }
 
-  // ---- what dispatch needs ----------------------------------------------------------------------
-
   refusesWrite(deniesOom: boolean): string | null {
     if (!deniesOom) return null;
     if (this.#journal.full) return DISK_REFUSES;
