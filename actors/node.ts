@@ -7,13 +7,14 @@
  * Invariant: whatever was opened is closed again, also when a later step fails; the admin port
  * answers from the first moment to the last.
  */
-import { systemClock } from "../runtime/base/clock.ts";
+import { systemClock, systemTimers } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
 import { systemRandom } from "../runtime/base/prng.ts";
 import type { NodeConfig, NodePorts } from "../runtime/config.ts";
 import { type DataFolder, openDataFolder } from "../runtime/storage/data-folder.ts";
 import { replaceFile, systemFiles } from "../runtime/storage/files.ts";
 import { systemFolderLock } from "../runtime/storage/folder-lock.ts";
+import { createPool } from "../runtime/thread/pool.ts";
 import type { Liveness, NodeStatus, RecoverySummary, RunningNode } from "./node-api.ts";
 import { AdminServer, type AdminSource } from "./supervisor/admin.ts";
 import { EarlierFiles } from "./supervisor/earlier-files.ts";
@@ -21,8 +22,10 @@ import { type HandleSource, Handles } from "./supervisor/handles.ts";
 import { metricsText } from "./supervisor/metrics.ts";
 import { nodeStatus } from "./supervisor/node-status.ts";
 import { findPorts } from "./supervisor/ports.ts";
+import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
 import { Workers, type WorkerView } from "./supervisor/workers.ts";
 import { VERSION } from "./version.ts";
+import { allowsTestCommands } from "./worker/process-facts.ts";
 import type { WorkerArgs, WorkerReport } from "./worker/worker-args.ts";
 
 /** Says where a running node listens, for tools; in the data folder. */
@@ -62,6 +65,7 @@ class Node implements LocalNode, AdminSource {
   #folder: DataFolder | undefined;
   #workers: Workers | undefined;
   #earlier: EarlierFiles | undefined;
+  #scrub: Scrub | undefined;
   #recovered: ReturnType<typeof countdown>;
   #stopped: Promise<void> | undefined;
   /** One collection at a time, however many ask. */
@@ -106,6 +110,7 @@ class Node implements LocalNode, AdminSource {
     this.recovery = { ...this.recovery, durationMs: systemClock.monotonicMs() - began };
     const text = `${JSON.stringify(this.ports)}\n`;
     await replaceFile(systemFiles, this.#folder.path, PORTS_NAME, Buffer.from(text));
+    this.#startScrub(this.#folder.path);
     if (this.#state === "starting") this.#state = "ready";
   }
 
@@ -179,6 +184,26 @@ class Node implements LocalNode, AdminSource {
     earlier.superseded();
   }
 
+  #startScrub(folder: string): void {
+    const workers = this.#workers;
+    if (workers === undefined) return;
+    this.#scrub = new Scrub({
+      pool: createPool({ threadsMax: 1, timeoutMs: SCRUB_FILE_TIMEOUT_MS }),
+      folder,
+      workers: this.#config.workers,
+      clock: systemClock,
+      timers: systemTimers,
+      lookMs: testedLookMs() ?? SCRUB_LOOK_MS,
+      resting: (worker) => workers.resting(worker),
+      replace: (worker, name) => workers.replaceFile(worker, name),
+      damaged: ({ path, offset, what }) => {
+        const text = `${path} is damaged at offset ${offset}: ${what}. What it holds is written again from memory; check the disk`;
+        this.#log("damaged file", text, { path, offset });
+      },
+      failed: (error) => this.#log("scrub failed", `a file cannot be verified: ${error}`, {}),
+    });
+  }
+
   #reported(worker: number, report: WorkerReport): void {
     switch (report.kind) {
       case "shutdown":
@@ -229,6 +254,7 @@ class Node implements LocalNode, AdminSource {
 
   async #stop(): Promise<void> {
     this.handles.stop();
+    await this.#scrub?.stop();
     try {
       await this.#workers?.stop();
     } finally {
@@ -300,6 +326,7 @@ class Node implements LocalNode, AdminSource {
       isReady: this.whyNotReady() === undefined,
       startedAtMs: this.#startedAtMs,
       recovery: this.recovery,
+      scrub: this.#scrub?.facts ?? NOT_SCRUBBED,
       memoryBytesMax: memory.bytesMax,
       clientsMax: clients.max,
       cpuSeconds: { user: user / 1_000_000, system: system / 1_000_000 },
@@ -316,6 +343,12 @@ class Node implements LocalNode, AdminSource {
     const line = JSON.stringify({ level: "warn", event, message: text, ...facts });
     process.stderr.write(`${isJson ? line : text}\n`);
   }
+}
+
+/** For tests only: looks for files to verify this often. */
+function testedLookMs(): number | undefined {
+  const text = process.env.COTERIE_TEST_SCRUB_MS;
+  return text === undefined || !allowsTestCommands() ? undefined : Number(text);
 }
 
 /** Resolves when it was counted `from` times. */

@@ -9,6 +9,7 @@ import type { RecoverySummary } from "../node-api.ts";
 import type { WorkerFacts } from "../worker/worker-facts.ts";
 import { TIME_UNITS_A_US } from "../worker/worker-stats.ts";
 import { Exposition, type Family, type Labels, type MetricType } from "./exposition.ts";
+import type { ScrubFacts } from "./scrub.ts";
 
 /** What is known of one worker. */
 export interface WorkerState {
@@ -29,6 +30,7 @@ export interface NodeFacts {
   readonly isReady: boolean;
   readonly startedAtMs: number;
   readonly recovery: RecoverySummary;
+  readonly scrub: ScrubFacts;
   readonly memoryBytesMax: number;
   readonly clientsMax: number;
   readonly cpuSeconds: { readonly user: number; readonly system: number };
@@ -83,6 +85,19 @@ const NODE_METRICS: readonly NodeMetric[] = [
   [
     family("gauge", "recovery_torn_bytes", "Bytes of torn tails that the start dropped."),
     (node) => node.recovery.tornBytes,
+  ],
+  [
+    family("counter", "scrub_files_total", "Resting files that were read again and found whole."),
+    ({ scrub }) => scrub.files,
+  ],
+  [family("counter", "scrub_bytes_total", "Bytes of those files."), ({ scrub }) => scrub.bytes],
+  [
+    family("counter", "scrub_damaged_files_total", "Resting files that were found damaged."),
+    ({ scrub }) => scrub.damaged,
+  ],
+  [
+    family("gauge", "scrub_waiting_files", "Resting files that wait to be read again."),
+    ({ scrub }) => scrub.waiting,
   ],
   [
     family("gauge", "memory_max_bytes", "Memory for data; past it writes are refused with OOM."),

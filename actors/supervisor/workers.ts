@@ -14,7 +14,7 @@ import { type Control, wrapControl } from "../../runtime/thread/control.ts";
 import { WorkerHost } from "../../runtime/thread/worker-host.ts";
 import { isHandleMessage, MESSAGE_REPORT } from "../gateway/messages.ts";
 import type { WorkerArgs, WorkerReport } from "../worker/worker-args.ts";
-import type { WorkerControl } from "../worker/worker-control.ts";
+import type { RestingFile, WorkerControl } from "../worker/worker-control.ts";
 import type { Handles } from "./handles.ts";
 import type { WorkerState } from "./metrics.ts";
 
@@ -142,6 +142,20 @@ export class Workers {
         return { ...view, problem: facts ?? `no answer within ${FACTS_TIMEOUT_MS} ms` };
       }),
     );
+  }
+
+  /** A worker's files that rest on the disk; undefined: it does not say now. */
+  async resting(worker: number): Promise<readonly RestingFile[] | undefined> {
+    return this.#slot(worker)
+      .control?.call("resting")
+      .catch(() => undefined);
+  }
+
+  /** Makes a worker write anew what a damaged file holds, if it is there. */
+  async replaceFile(worker: number, name: string): Promise<void> {
+    await this.#slot(worker)
+      .control?.call("replace", name)
+      .catch(() => undefined);
   }
 
   /**

@@ -23,10 +23,17 @@ export interface OldFilesOptions {
 
 export class OldFiles {
   readonly #options: OldFilesOptions;
+  /** Damaged ones: not to be used again. */
+  readonly #damaged = new Set<string>();
   #isCleaning = false;
 
   constructor(options: OldFilesOptions) {
     this.#options = options;
+  }
+
+  /** The disk did not keep this file: it is removed when nothing needs it, not used again. */
+  distrust(name: string): void {
+    this.#damaged.add(name);
   }
 
   /** Does what there is to do; one run at a time. */
@@ -54,7 +61,11 @@ export class OldFiles {
     const own = new Set(closed.map(({ name }) => name));
     for (const name of names) {
       space.remove(name);
-      if (own.has(name)) journal.recycle(name);
+      if (own.has(name) && !this.#damaged.has(name)) journal.recycle(name);
+      else if (own.has(name)) {
+        journal.forget(name);
+        await storage.removeFile(name);
+      }
     }
     const others = names.filter((name) => !own.has(name));
     if (others.length > 0) this.#options.released(others);

@@ -51,6 +51,8 @@ export class Snapshots {
   lastAtMs: number;
   readonly #options: SnapshotsOptions;
   readonly #queue = new Set<number>();
+  /** Of those, the ones that are taken even if their log is empty. */
+  readonly #renewed = new Set<number>();
   readonly #memory = new ChunkMemory();
   #done: TakenSnapshot[] = [];
   #running: Promise<void> | null = null;
@@ -71,6 +73,12 @@ export class Snapshots {
     this.#running ??= this.#run().finally(() => {
       this.#running = null;
     });
+  }
+
+  /** Asks for a snapshot though nothing may have changed: the last one is damaged. */
+  renew(vnode: Vnode): void {
+    this.#renewed.add(vnode.id);
+    this.want(vnode);
   }
 
   /** Asks for the snapshots that are due: the log is longer than the table. */
@@ -119,7 +127,8 @@ export class Snapshots {
   async #take(id: number): Promise<void> {
     const { fs, folder, clock, pause, find } = this.#options;
     const vnode = find(id);
-    if (vnode === undefined || vnode.logBytes === 0) return;
+    const isRenewed = this.#renewed.delete(id);
+    if (vnode === undefined || (vnode.logBytes === 0 && !isRenewed)) return;
     // A scan would settle what is under a cut in one turn.
     const { garbage } = vnode.partition.table;
     while (garbage.hasCuts) {

@@ -116,7 +116,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly #journal: Journal;
   readonly #hybridClock: HybridClock;
   readonly #writers = new OpWriters();
-  readonly #upkeep: WorkerUpkeep;
+  readonly upkeep: WorkerUpkeep;
   readonly #partitions: readonly number[];
   #memoryMax: number;
 
@@ -164,7 +164,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       onPoint: crashPoints(process.env.COTERIE_TEST_CRASH_POINT, this.process.allowsTestCommands),
     });
     const transactions = new Transactions(this, this.cross);
-    this.#upkeep = new WorkerUpkeep({ host: this, args, clock, storage, released });
+    this.upkeep = new WorkerUpkeep({ host: this, args, clock, storage, released });
     const flushPorts = () => this.#flushPorts();
     const readClock = () => this.#readClock();
     const steps = { readClock, commit: () => journal.commit(), flushPorts };
@@ -337,16 +337,16 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   }
 
   snapshot(): void {
-    this.#upkeep.snapshot();
+    this.upkeep.snapshot();
   }
 
   /** Ends upkeep, with what shortens the next start. */
   stop(): Promise<void> {
-    return this.#upkeep.stop();
+    return this.upkeep.stop();
   }
 
   get persistence(): PersistenceFacts {
-    return this.#upkeep.facts(this.vnodesHere.everywhere());
+    return this.upkeep.facts(this.vnodesHere.everywhere());
   }
 
   setSweeping(isOn: boolean): void {

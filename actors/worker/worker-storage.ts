@@ -29,6 +29,7 @@ import { StateLoader } from "../../runtime/table/state-loader.ts";
 import { SYSTEM_KEYSPACE, type Vnode } from "../vnode/vnode.ts";
 import type { TakenSnapshot } from "./snapshots.ts";
 import type { WorkerArgs } from "./worker-args.ts";
+import type { RestingFile } from "./worker-control.ts";
 import { WorkerLog } from "./worker-log.ts";
 
 /** Makes and places vnodes during recovery. */
@@ -203,7 +204,12 @@ export class WorkerStorage {
     }
     await this.#writeManifest();
     for (const { vnodeId, sequence } of taken) this.space.snapshotTaken(vnodeId, sequence);
-    for (const name of stale) await systemFiles.remove(`${this.#args.folder}/${name}`);
+    for (const name of stale) await this.removeFile(name);
+  }
+
+  /** Removes a file that no manifest names. */
+  removeFile(name: string): Promise<void> {
+    return systemFiles.remove(`${this.#args.folder}/${name}`);
   }
 
   /** No manifest of this worker names these files any more when this returns. */
@@ -233,6 +239,19 @@ export class WorkerStorage {
       onOp,
       pause: () => new Promise((resolve) => setImmediate(resolve)),
     });
+  }
+
+  /** The files that hold this worker's data and are not written any more. */
+  resting(): RestingFile[] {
+    const files: RestingFile[] = [];
+    for (const { snapshot } of this.#vnodes.values()) {
+      if (snapshot !== undefined) files.push({ name: snapshot, end: 0 });
+    }
+    const old = this.#survey.files.map(({ name, accepted }) => ({ name, end: accepted }));
+    const closed = this.journal.files().slice(0, -1);
+    const own = closed.map(({ name, bytes }) => ({ name, end: bytes }));
+    const needed = ({ name, end }: RestingFile) => end > 0 && !this.#released.has(name);
+    return [...files, ...[...old, ...own].filter(needed)];
   }
 
   /** Bytes of the journal's files. */

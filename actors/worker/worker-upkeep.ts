@@ -6,6 +6,7 @@
 import { type Clock, systemTimers } from "../../runtime/base/clock.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
 import { systemFiles } from "../../runtime/storage/files.ts";
+import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
 import type { Client } from "../gateway/client.ts";
 import type { Exchange } from "../gateway/exchange.ts";
 import type { Vnode } from "../vnode/vnode.ts";
@@ -107,6 +108,20 @@ export class WorkerUpkeep {
   snapshot(): void {
     for (const vnode of this.#host.everyVnode()) {
       if (vnode.logBytes > 0) this.#snapshots.want(vnode);
+    }
+  }
+
+  /**
+   * A resting file is damaged: takes snapshots of the vnodes that need it, whatever is in their logs.
+   * A damaged snapshot is so replaced, a damaged journal file let go.
+   */
+  replaceFile(name: string): void {
+    const snapshot = parseSnapshotName(name);
+    if (snapshot === undefined) this.#oldFiles.distrust(name);
+    const ids = snapshot === undefined ? this.#storage.space.pinsThrough(name) : [snapshot.vnodeId];
+    for (const id of ids) {
+      const vnode = this.#host.findAny(id);
+      if (vnode !== undefined) this.#snapshots.renew(vnode);
     }
   }
 

@@ -107,11 +107,14 @@ async function journalFailed(error: CoterieError): Promise<void> {
 }
 
 /** What the main thread may ask. */
-function tellControl(view: WorkerRuntime, { journal }: WorkerStorage): void {
+function tellControl(view: WorkerRuntime, opened: WorkerStorage): void {
   const { exchange } = view;
+  const { journal } = opened;
   const control: WorkerControl = {
     facts: () => workerFacts({ view, journal, exchange, syncs: syncTimes }),
     drain,
+    resting: () => opened.resting(),
+    replace: (name) => view.upkeep.replaceFile(name),
   };
   exposeControl(control, context.control);
 }

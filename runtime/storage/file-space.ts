@@ -68,6 +68,16 @@ export class FileSpace {
     return [];
   }
 
+  /** Vnodes that keep a file, or an older one of its journal: with those it cannot go either. */
+  pinsThrough(name: string): number[] {
+    const pins = new Set<number>();
+    for (const use of this.#files) {
+      const isOf = journalOf(use.name) === journalOf(name) && use.name <= name;
+      if (isOf) for (const vnode of this.#pins(use)) pins.add(vnode);
+    }
+    return [...pins];
+  }
+
   /** The file is gone. */
   remove(name: string): void {
     this.#files = this.#files.filter((use) => use.name !== name);

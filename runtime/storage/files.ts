@@ -10,21 +10,30 @@ import * as nodeFs from "node:fs";
 import * as nodePath from "node:path";
 import { CoterieError, type ErrorCode } from "../base/errors.ts";
 
-/** One open file. Positions are absolute; there is no cursor. */
-export interface File {
+/** One open file that is read. Positions are absolute; there is no cursor. */
+export interface ReadFile {
   readonly path: string;
+  /** Reads up to `length` bytes; fewer only at the end of the file. */
+  read(target: Buffer, start: number, length: number, position: number): Promise<number>;
+  size(): Promise<number>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+/** One open file. */
+export interface File extends ReadFile {
   /** Writes all of it now, on this thread; throws on the first error (part may be written). */
   writeSync(source: Buffer, start: number, length: number, position: number): void;
   /** Writes all of it on the pool: for what no turn waits for. */
   write(source: Buffer, start: number, length: number, position: number): Promise<void>;
   /** Makes what was written before this call durable (fdatasync on the pool). */
   sync(done: (error: Error | undefined) => void): void;
-  /** Reads up to `length` bytes; fewer only at the end of the file. */
-  read(target: Buffer, start: number, length: number, position: number): Promise<number>;
   truncate(bytes: number): Promise<void>;
-  size(): Promise<number>;
-  /** Idempotent. */
-  close(): Promise<void>;
+}
+
+/** Opens files to read. */
+export interface FileReader {
+  open(path: string, mode: "read"): Promise<ReadFile>;
 }
 
 /** What a node needs from a file system. Paths use "/"; errors carry the system's `code`. */
@@ -239,7 +248,7 @@ function shortWrite(path: string): Error {
   return Object.assign(new Error(`nothing was written to ${path}`), { code: "EIO" });
 }
 
-async function openNode(path: string, flags: string): Promise<File> {
+async function openNode(path: string, flags: string | number): Promise<File> {
   const fd = await new Promise<number>((resolve, reject) => {
     nodeFs.open(path, flags, 0o640, (error, opened) => (error ? reject(error) : resolve(opened)));
   });
@@ -267,6 +276,81 @@ async function makeFolders(path: string): Promise<void> {
     });
   }
 }
+
+/** Bytes that are read at once past the page cache: whole pages of WebAssembly memory (64 KB). */
+const WINDOW_PAGES = 16;
+/** Places and lengths of such reads are multiples of this on every disk. */
+const BLOCK_BYTES = 4096;
+
+/** WebAssembly.Memory: of a standard that our types leave out. */
+const PagedMemory = (
+  globalThis as unknown as {
+    WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } };
+  }
+).WebAssembly.Memory;
+
+/**
+ * Reads past the page cache (O_DIRECT). Such a read needs memory at a whole page, which no Buffer of
+ * Node's has but WebAssembly's has; so one window of that goes over the file.
+ */
+class UncachedFile implements ReadFile {
+  readonly path: string;
+  #file: ReadFile;
+  readonly #window = Buffer.from(new PagedMemory({ initial: WINDOW_PAGES }).buffer);
+  #start = 0;
+  #length = 0;
+
+  constructor(file: ReadFile) {
+    this.path = file.path;
+    this.#file = file;
+  }
+
+  async read(target: Buffer, start: number, length: number, position: number): Promise<number> {
+    let done = 0;
+    while (done < length) {
+      const at = position + done;
+      if (at < this.#start || at >= this.#start + this.#length) await this.#fill(at);
+      const offset = at - this.#start;
+      if (offset >= this.#length) break;
+      const count = Math.min(length - done, this.#length - offset);
+      this.#window.copy(target, start + done, offset, offset + count);
+      done += count;
+    }
+    return done;
+  }
+
+  size(): Promise<number> {
+    return this.#file.size();
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #fill(at: number): Promise<void> {
+    this.#length = 0;
+    this.#start = at - (at % BLOCK_BYTES);
+    this.#length = await this.#file.read(this.#window, 0, this.#window.length, this.#start);
+  }
+}
+
+/**
+ * Files as the disk has them, not as the page cache remembers them, where the system can do that:
+ * else as `systemFiles`.
+ */
+export const uncachedFiles: FileReader = {
+  async open(path) {
+    const { O_RDONLY, O_DIRECT } = nodeFs.constants;
+    try {
+      // Undefined where the system has no such thing.
+      if (O_DIRECT !== undefined)
+        return new UncachedFile(await openNode(path, O_RDONLY | O_DIRECT));
+    } catch (error) {
+      if (systemCode(error) !== "EINVAL") throw error; // a file system that cannot
+    }
+    return openNode(path, "r");
+  },
+};
 
 /** The machine's file system. */
 export const systemFiles: FileSystem = {

@@ -10,7 +10,15 @@ import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base
 import type { CoterieError } from "../base/errors.ts";
 import { checksum } from "../base/hash.ts";
 import { corrupt, unknownFormat } from "./damage.ts";
-import { diskError, type File, type FileSystem, synced, TEMPORARY_SUFFIX } from "./files.ts";
+import {
+  diskError,
+  type File,
+  type FileReader,
+  type FileSystem,
+  type ReadFile,
+  synced,
+  TEMPORARY_SUFFIX,
+} from "./files.ts";
 
 export const SNAPSHOT_FORMAT = 1;
 // limits:
@@ -175,7 +183,7 @@ export type VisitChunk = (source: Buffer, start: number, end: number) => void | 
  * returns.
  */
 export function readSnapshot(
-  fs: FileSystem,
+  fs: FileReader,
   path: string,
   visit: VisitChunk,
 ): Promise<SnapshotInfo> {
@@ -192,7 +200,7 @@ export function readSnapshot(
  * are all of them, the last one has to say.
  */
 export function readDamagedSnapshot(
-  fs: FileSystem,
+  fs: FileReader,
   path: string,
   visit: VisitChunk,
 ): Promise<void> {
@@ -210,11 +218,11 @@ function checkName(path: string, info: SnapshotInfo): void {
 }
 
 async function withFile<T>(
-  fs: FileSystem,
+  fs: FileReader,
   path: string,
-  run: (file: File) => Promise<T>,
+  run: (file: ReadFile) => Promise<T>,
 ): Promise<T> {
-  let file: File;
+  let file: ReadFile;
   try {
     file = await fs.open(path, "read");
   } catch (error) {
@@ -227,7 +235,7 @@ async function withFile<T>(
   }
 }
 
-async function readChunks(file: File, visit: VisitChunk, isEndNeeded: boolean): Promise<void> {
+async function readChunks(file: ReadFile, visit: VisitChunk, isEndNeeded: boolean): Promise<void> {
   const fileBytes = await file.size();
   const buffer = Buffer.allocUnsafeSlow(
     Math.min(fileBytes, SNAPSHOT_CHUNK_BYTES_MAX) + CHUNK_HEADER_BYTES + FOOTER_BYTES,
@@ -269,7 +277,7 @@ async function readChunks(file: File, visit: VisitChunk, isEndNeeded: boolean): 
   if (!whole && isEndNeeded) throw damaged(file.path, position, "its end is damaged or missing");
 }
 
-async function readHeader(file: File): Promise<SnapshotInfo> {
+async function readHeader(file: ReadFile): Promise<SnapshotInfo> {
   const buffer = Buffer.alloc(HEADER_BYTES);
   const have = await read(file, buffer, HEADER_BYTES, 0);
   if (have < HEADER_BYTES || readU32(buffer, 0) !== FILE_MAGIC) {
@@ -289,7 +297,7 @@ async function readHeader(file: File): Promise<SnapshotInfo> {
   };
 }
 
-async function read(file: File, buffer: Buffer, length: number, at: number): Promise<number> {
+async function read(file: ReadFile, buffer: Buffer, length: number, at: number): Promise<number> {
   try {
     return await file.read(buffer, 0, length, at);
   } catch (error) {

@@ -8,7 +8,7 @@
 import { CoterieError } from "../base/errors.ts";
 import { unknownFormat } from "./damage.ts";
 import type { ClosedFile } from "./file-space.ts";
-import { diskError, type FileSystem, systemCode } from "./files.ts";
+import { diskError, type FileReader, type FileSystem, systemCode } from "./files.ts";
 import {
   decodeFileHeader,
   decodeFrameHeader,
@@ -197,9 +197,9 @@ export function isLeftover(
 /** Reads whole files, one at a time, into one buffer. */
 export class WholeFileReader {
   bytes: Buffer = Buffer.alloc(0);
-  readonly #fs: FileSystem;
+  readonly #fs: FileReader;
 
-  constructor(fs: FileSystem) {
+  constructor(fs: FileReader) {
     this.#fs = fs;
   }
 

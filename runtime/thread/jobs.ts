@@ -1,40 +1,19 @@
 /**
- * Stateless CPU jobs that the pool runs on its own threads, and the entry that those threads load.
+ * Stateless jobs that the pool runs on its own threads, and the entry that those threads load.
  *
- * Invariant: a job is a pure function of cloneable arguments: no state, files, clock or randomness.
+ * Invariant: what a job does depends on its cloneable arguments and on the files that they name, which
+ * it only reads; no state, clock or randomness.
  */
-import { zstdCompressSync } from "node:zlib";
-import { checksum } from "../base/hash.ts";
-
-/** What a job answers: its value and the buffers that move with it instead of being copied. */
-export interface JobResult<Value> {
-  readonly value: Value;
-  readonly transfer: readonly ArrayBuffer[];
-}
+import { uncachedFiles } from "../storage/files.ts";
+import { type Verification, type VerifyArgs, verifyFile } from "../storage/verify.ts";
 
 /** Every job by name. */
 export const jobs = {
-  /**
-   * Compresses a chunk (zstd, RFC 8878) for a snapshot; `checksum` is the CRC-32 of the compressed
-   * bytes, so that a reader checks what it reads before it expands it.
-   */
-  checksumAndCompress({ bytes }: { readonly bytes: Uint8Array }) {
-    const compressed = own(zstdCompressSync(bytes));
-    return {
-      value: { checksum: checksum(compressed), bytes: compressed },
-      transfer: [compressed.buffer],
-    };
-  },
+  /** Reads a file of the data folder again, as the disk has it, and checks it. */
+  verify: (args: VerifyArgs): Promise<Verification> => verifyFile(uncachedFiles, args),
 } as const;
 
 export type Jobs = typeof jobs;
 export type JobName = keyof Jobs;
 export type JobArgs<Name extends JobName> = Parameters<Jobs[Name]>[0];
-export type JobValue<Name extends JobName> = ReturnType<Jobs[Name]>["value"];
-
-/** Bytes with a buffer of their own, which can be transferred. */
-function own(bytes: Buffer): Buffer<ArrayBuffer> {
-  const copy = Buffer.from(new ArrayBuffer(bytes.length));
-  bytes.copy(copy);
-  return copy;
-}
+export type JobValue<Name extends JobName> = Awaited<ReturnType<Jobs[Name]>>;

@@ -1,16 +1,16 @@
 /**
- * A pool of threads for stateless CPU jobs (compression, Merkle rebuilds, scrub): piscina behind a
+ * A pool of threads for stateless jobs (scrub; later Merkle rebuilds and backups): piscina behind a
  * small interface. The only importer of piscina.
  *
  * Invariants: no thread and no piscina before the first job; at most `queueMax` jobs wait, more
- * are refused as OVERLOADED; after `close` nothing runs.
+ * are refused as OVERLOADED; a job that is late is ended with its thread; after `close` nothing runs.
  */
 import type { Piscina } from "piscina";
 import { CoterieError } from "../base/errors.ts";
 import type { JobArgs, JobName, JobValue } from "./jobs.ts";
 
 // limits:
-/** Jobs waiting for a pool thread: each holds a chunk of memory. */
+/** Jobs waiting for a pool thread. */
 export const POOL_QUEUE_MAX = 64;
 /** Pool threads without work end after this long. */
 export const POOL_IDLE_MS = 5_000;
@@ -18,16 +18,14 @@ export const POOL_IDLE_MS = 5_000;
 export interface PoolOptions {
   readonly threadsMax: number;
   readonly queueMax?: number;
+  /** Longest time from `run` to a job's end. */
+  readonly timeoutMs: number;
 }
 
 export interface Pool {
-  /** Runs a job on another thread; `transfer` moves buffers there instead of copying them. */
-  run<Name extends JobName>(
-    name: Name,
-    args: JobArgs<Name>,
-    transfer?: readonly ArrayBuffer[],
-  ): Promise<JobValue<Name>>;
-  /** Refuses new jobs, finishes the running ones, drops the waiting ones, ends the threads. */
+  /** Runs a job on another thread. */
+  run<Name extends JobName>(name: Name, args: JobArgs<Name>): Promise<JobValue<Name>>;
+  /** Refuses new jobs, ends the threads; what runs or waits fails. */
   close(): Promise<void>;
 }
 
@@ -41,23 +39,37 @@ export interface JobCall {
 export function createPool(options: PoolOptions): Pool {
   let started: Promise<Piscina<JobCall, unknown>> | undefined;
   let closed = false;
+  let open = 0;
+  // Piscina's own bound leaves out jobs with a deadline.
+  const openMax = options.threadsMax + (options.queueMax ?? POOL_QUEUE_MAX);
+  const run = async (call: JobCall): Promise<unknown> => {
+    const { name } = call;
+    started ??= startPool(options);
+    const pool = await started;
+    if (closed) throw poolClosed(name);
+    const signal = AbortSignal.timeout(options.timeoutMs);
+    try {
+      return await pool.run(call, { signal });
+    } catch (error) {
+      if (closed) throw poolClosed(name);
+      throw signal.aborted ? late(name, options.timeoutMs) : failure(name, error);
+    }
+  };
   return {
-    async run(name, args, transfer = []) {
+    async run(name, args) {
       if (closed) throw poolClosed(name);
-      started ??= startPool(options);
-      const pool = await started;
-      if (closed) throw poolClosed(name);
+      if (open >= openMax) throw overloaded(name);
+      open++;
       try {
-        const value = await pool.run({ name, args }, { transferList: [...transfer] });
-        return value as JobValue<typeof name>;
-      } catch (error) {
-        throw failure(name, error);
+        return (await run({ name, args })) as JobValue<typeof name>;
+      } finally {
+        open--;
       }
     },
     async close() {
       closed = true;
       const pool = await started;
-      await pool?.close({ force: true });
+      await pool?.destroy();
     },
   };
 }
@@ -71,16 +83,19 @@ async function startPool(options: PoolOptions): Promise<Piscina<JobCall, unknown
     name: "runJob",
     minThreads: 0,
     maxThreads: options.threadsMax,
-    maxQueue: options.queueMax ?? POOL_QUEUE_MAX,
     idleTimeout: POOL_IDLE_MS,
   });
 }
 
-/** A job's value in the form that moves its buffers out of the pool thread. */
-export async function movable(value: unknown, transfer: readonly ArrayBuffer[]): Promise<unknown> {
-  const { move, transferableSymbol, valueSymbol } = await import("piscina");
-  // Piscina types its symbols as plain ones, which no object type can name.
-  return move({ [transferableSymbol]: [...transfer], [valueSymbol]: value } as never);
+function late(name: string, timeoutMs: number): CoterieError {
+  return new CoterieError("TIMEOUT", `the job ${name} did not end within ${timeoutMs} ms`, {
+    detail: { job: name },
+  });
+}
+
+function overloaded(name: string): CoterieError {
+  const message = `the job ${name} was refused: too many jobs wait; try again later`;
+  return new CoterieError("OVERLOADED", message, { detail: { job: name } });
 }
 
 function poolClosed(name: string): CoterieError {
@@ -91,11 +106,6 @@ function poolClosed(name: string): CoterieError {
 
 function failure(name: string, error: unknown): CoterieError {
   const why = error instanceof Error ? error.message : String(error);
-  if (why === "Task queue is at limit") {
-    const message = `the job ${name} was refused: too many jobs wait; try again later`;
-    return new CoterieError("OVERLOADED", message, { detail: { job: name } });
-  }
-  if (error instanceof Error && error.name === "AbortError") return poolClosed(name);
   return new CoterieError("WORKER_DOWN", `the job ${name} failed: ${why}`, {
     detail: { job: name },
     cause: error,

@@ -38,6 +38,19 @@ test("no file goes before an older one of its journal", () => {
   assert.deepEqual(space.unneeded(), [nameOf(1, 1)]);
 });
 
+test("what keeps a file is also what keeps the older ones of its journal", () => {
+  const space = new FileSpace();
+  space.add(file(1, { 1: 10, 2: 3 }));
+  space.add(file(2, { 3: 7 }));
+  space.add(file(3, { 4: 1 }));
+  space.add(file(1, { 5: 1 }, 1));
+  space.snapshotTaken(2, 3);
+  assert.deepEqual(space.pinsThrough(nameOf(2)), [1, 3]);
+  for (const vnode of [1, 3]) space.snapshotTaken(vnode, 10);
+  assert.deepEqual(space.pinsThrough(nameOf(2)), []);
+  assert.deepEqual(space.unneeded(), [nameOf(1), nameOf(2)]);
+});
+
 test("every op of an unneeded file is in a snapshot of its vnode", () => {
   const uses = fc.dictionary(fc.constantFrom("1", "2", "3"), fc.integer({ min: 1, max: 50 }));
   const snapshots = fc.array(fc.tuple(fc.constantFrom(1, 2, 3), fc.nat(50)));

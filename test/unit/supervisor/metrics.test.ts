@@ -21,6 +21,7 @@ const NODE: NodeFacts = {
   isReady: true,
   startedAtMs: 1_795_000_000_500,
   recovery: { durationMs: 1500, keys: 10, ops: 5, tornBytes: 7 },
+  scrub: { files: 6, bytes: 700, damaged: 1, waiting: 2 },
   memoryBytesMax: 2 ** 31,
   clientsMax: 10_000,
   cpuSeconds: { user: 1.5, system: 0.25 },
