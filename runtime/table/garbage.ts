@@ -22,7 +22,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { MemoryTable } from "./memory-table.ts";
-import { BLOB } from "./record.ts";
+import { BLOB, MARKED } from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
 
 // limits:
@@ -238,6 +238,8 @@ export class Garbage {
       table.heap.free(ref);
       return;
     }
+    // A snapshot that was given up meanwhile has left it with the mark of before.
+    records.setFlags(ref, (records.flags(ref) & ~MARKED) | table.mark);
     table.elements.putBack(block, ref);
     if (isPlain) {
       table.noteCopy(block, records.copyAt(ref));

@@ -300,6 +300,7 @@ export class VnodeReplica implements ReplicaUnderTest {
     const snapshots = this.#snapshots;
     const canBegin = !snapshots.isScanning && below(this.#dice, 6) === 0;
     if (canBegin) snapshots.begin(this.partition);
+    if (below(this.#dice, 40) === 0) snapshots.abort();
     if (snapshots.isScanning && below(this.#dice, 2) === 0) snapshots.advance(this.#sliceItems());
     if (below(this.#dice, 3) === 0) this.partition.table.garbage.collect(1);
   }

@@ -3,10 +3,11 @@
  *
  * Invariant: a finished snapshot holds what the vnode held when its scan began.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Partition } from "../../runtime/table/partition.ts";
 import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
 import { loadState } from "../../runtime/table/state-loader.ts";
-import { canonicalText } from "./harness.ts";
+import type { CanonicalState } from "./harness.ts";
 import { canonicalState } from "./vnode-state.ts";
 
 export interface Snapshot {
@@ -21,7 +22,7 @@ export class VnodeSnapshots {
   #scan: SnapshotScan | undefined;
   #chunks: Buffer[] = [];
   /** The state when the scan began. */
-  #cut = "";
+  #cut: CanonicalState | undefined;
 
   /** `empty`: makes a partition to load a snapshot into. */
   constructor(empty: () => Partition) {
@@ -33,7 +34,7 @@ export class VnodeSnapshots {
   }
 
   begin(partition: Partition): void {
-    this.#cut = canonicalText(canonicalState(partition));
+    this.#cut = canonicalState(partition);
     this.#scan = new SnapshotScan(partition);
     this.#chunks = [];
   }
@@ -51,8 +52,14 @@ export class VnodeSnapshots {
     this.last = { chunks: this.#chunks, sequence: scan.sequence };
     const copy = this.#empty();
     loadState(copy, this.#chunks);
-    if (canonicalText(canonicalState(copy)) !== this.#cut) throw new Error("a scan holds its cut");
+    if (!isDeepStrictEqual(canonicalState(copy), this.#cut))
+      throw new Error("a scan holds its cut");
     copy.release();
+  }
+
+  /** Gives the running scan up, as a disk that refuses does; it goes on for its marks only. */
+  abort(): void {
+    this.#scan?.abort();
   }
 
   /** The state as it is now, whole. */

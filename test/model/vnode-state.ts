@@ -28,7 +28,8 @@ type CanonicalCell = CanonicalState["cells"][number];
 export function canonicalState(partition: Partition): CanonicalState {
   const { origins, opIds } = partition;
   const dot = (slot: number, counter: number) => dotOf(origins.id(slot), counter);
-  const cells = allCells(partition).sort((a, b) => (cellName(a.cell) < cellName(b.cell) ? -1 : 1));
+  const named = allCells(partition).map((cell) => [cellName(cell.cell), cell] as const);
+  const cells = named.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, cell]) => cell);
   const calls = [...opIds.calls.values()].map(({ high, low, sequence, tries, reply }) => ({
     id: `${formatOriginId(high, low)}:${sequence}`,
     tries: tries.map((one) => dot(one.slot, one.counter)),
@@ -120,7 +121,8 @@ function add(
 ): void {
   const { table, mutations, scan } = partition;
   const isEven = (table.records.flags(ref) & MARKED) === table.mark;
-  if (scan === null && !isEven) throw new Error("between scans all records are marked alike");
+  if (scan === null && cut === NO_CUT && !isEven)
+    throw new Error("between scans all records are marked alike");
   const all = mutations.cells.versions(ref);
   const versions = all.filter(({ slot, counter }) => !hides(cut, slot, counter));
   if (versions.length === 0) {

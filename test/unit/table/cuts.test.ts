@@ -200,6 +200,19 @@ test("a snapshot that began before a clear holds what was there, however far the
   }
 });
 
+test("a snapshot that is given up while a pass goes on leaves the next one whole", () => {
+  const { left, third } = sides();
+  const scan = new SnapshotScan(third.partition);
+  clearKey(left.partition, "key");
+  deliverLast(left, third);
+  scan.abort();
+  while (scan.next(100) === "going");
+  const state = canonicalState(third.partition);
+
+  const copy = loaded(stateOf(third.partition)).partition;
+  assert.deepEqual(canonicalState(copy), state);
+});
+
 test("a clear changes the mark of what it leaves", () => {
   const { left, third } = sides();
   const before = markOf(third.partition, viewOf(third.partition));
