@@ -5,6 +5,7 @@
  * Plans are compared in a normal form (what each cell loses and gets), so that an implementation
  * may say `clear` where the model says five removals.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Bytes, Made, ModelCommand, NeutralMutation, ReplicaUnderTest } from "./harness.ts";
 import { canonicalText, cellName, compareDots } from "./harness.ts";
 import type { ModelReplica } from "./replica.ts";
@@ -53,8 +54,9 @@ export function follow(
 
 /** Compares the whole state. */
 export function compareStates(shadow: ModelSubject, subject: ReplicaUnderTest): string | undefined {
-  const [got, want] = [canonicalText(subject.state()), canonicalText(shadow.state())];
-  return got === want ? undefined : `state: ${got} for ${want}`;
+  const [got, want] = [subject.state(), shadow.state()];
+  if (isDeepStrictEqual(got, want)) return undefined;
+  return `state: ${canonicalText(got)} for ${canonicalText(want)}`;
 }
 
 /** Compares what readers of a key see. */
