@@ -2,7 +2,8 @@
  * The keys of a vnode as readers see them: expired ones, and ones of which only hidden cells remain,
  * are skipped. For commands that go through many keys in one turn.
  *
- * Invariant: nothing is changed, so the references that the table gives stay valid meanwhile.
+ * Invariant: nothing is changed but a key under a cut, which is settled as it is looked at; so the
+ * references that the table gives of the others stay valid meanwhile.
  */
 import { ABSENT } from "../../vnode/key-access.ts";
 import type { Vnode } from "../../vnode/vnode.ts";
