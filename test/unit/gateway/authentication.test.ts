@@ -1,6 +1,7 @@
 /** AUTH against who guesses: late answers in their places, lockouts, who is spared. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CommandTable } from "../../../actors/command-table.ts";
 import { LATE_REFUSALS_MAX, Logins } from "../../../actors/gateway/authentication.ts";
 import { FREE_FAILURES, LOCKOUT_MS_FIRST } from "../../../actors/gateway/lockouts.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
@@ -77,6 +78,40 @@ test("who has authenticated is neither locked out nor kept waiting", async () =>
   }
   assert.equal(await client.call("AUTH", PASSWORD), "OK");
   assert.equal(node.workers[0]?.stats.lockouts, 0);
+});
+
+test("before AUTH no command runs but those that lead to it", async () => {
+  await using node = await WorkerNode.start({ password: PASSWORD });
+  using client = await node.connect();
+  const entries = new CommandTable().entries.flatMap((entry) => [entry, ...entry.subcommands]);
+  let refused = 0;
+  for (const { fullName, arity, needsNoAuth } of entries) {
+    const words = [...fullName.split("|"), "k", "v", "w", "x"].slice(0, Math.abs(arity));
+    if (needsNoAuth) continue;
+    assert.deepEqual(await client.call(...words), NO_AUTH, words.join(" "));
+    refused++;
+  }
+  assert.ok(refused > 150, `${refused} commands`);
+  assert.deepEqual(await client.call("NOPE"), NO_AUTH);
+  assert.equal(await client.call("AUTH", PASSWORD), "OK");
+  assert.equal(await client.call("DBSIZE"), 0);
+});
+
+test("before AUTH a request is small, or the end; after it, it is not", async () => {
+  await using node = await WorkerNode.start({ password: PASSWORD });
+  const tooMany = ["MSET", ...Array.from({ length: 10 }, () => "x")];
+  const tooLong = ["AUTH", "x".repeat(16_385)];
+  for (const [request, error] of [
+    [tooMany, "ERR Protocol error: unauthenticated multibulk length"],
+    [tooLong, "ERR Protocol error: unauthenticated bulk length"],
+  ] as const) {
+    using client = await node.connect();
+    client.send(request, ["AUTH", PASSWORD]);
+    assert.deepEqual(await client.untilClosed(), [{ error }]);
+  }
+  using client = await node.connect();
+  const replies = await client.pipeline(["AUTH", PASSWORD], tooMany, tooLong);
+  assert.deepEqual(replies, ["OK", "OK", WRONG]);
 });
 
 test("a bounded number of answers wait", () => {
