@@ -32,8 +32,10 @@ function freshPartition(): Partition {
     origin: { high: random.u32(), low: random.u32() },
     clock,
     writers,
-    onOp: (_op, start, end) => {
-      applied = (applied + end - start) | 0;
+    sink: {
+      take(_op, start, end) {
+        applied = (applied + end - start) | 0;
+      },
     },
   });
 }

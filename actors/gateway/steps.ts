@@ -146,6 +146,6 @@ export function markOfKey(host: DispatchHost, keyspace: number, key: Buffer): st
   const mark = vnode.key.mark();
   if (mark === "") return "";
   // Marks name origins by their places in this incarnation's table.
-  const { high, low } = vnode.partition.origin;
-  return `${high}:${low}/${mark}`;
+  const { originHigh, originLow } = vnode.partition;
+  return `${originHigh}:${originLow}/${mark}`;
 }

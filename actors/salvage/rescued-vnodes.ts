@@ -113,7 +113,7 @@ export class RescuedVnodes {
       origin: { high: random.u32(), low: random.u32() },
       clock: this.#clock,
       writers: this.#writers,
-      onOp: () => undefined,
+      sink: { take: () => undefined },
     });
   }
 

@@ -16,31 +16,30 @@ import {
   writePushPosition,
 } from "../../runtime/causality/position.ts";
 import { ABSENT, type KeyView } from "../../runtime/table/key-view.ts";
-import type { MemoryTable } from "../../runtime/table/memory-table.ts";
-import type { Partition } from "../../runtime/table/partition.ts";
 import { ADDS, BLOB, KIND_COUNTER_SHIFT } from "../../runtime/table/record.ts";
 import { shownElement } from "../../runtime/table/shown.ts";
 import type { Ref } from "../../runtime/table/slab-pool.ts";
 import { NOTHING, type OpenKey } from "./open-key.ts";
 
 export class ElementAccess {
-  readonly partition: Partition;
   readonly view: KeyView;
   readonly #opened: OpenKey;
-  readonly #table: MemoryTable;
   readonly #position = Buffer.alloc(POSITION_LEVEL_BYTES);
-  readonly #push: PositionPush;
+  readonly #push: PositionPush = {
+    originHigh: 0,
+    originLow: 0,
+    counter: 0,
+    index: 0,
+    edge: NOTHING,
+    edgeStart: 0,
+    edgeEnd: 0,
+    before: false,
+  };
   #cursor = 0;
 
   constructor(opened: OpenKey) {
-    const { partition } = opened;
-    this.partition = partition;
     this.view = opened.view;
     this.#opened = opened;
-    this.#table = partition.table;
-    const { high: originHigh, low: originLow } = partition.origin;
-    const id = { originHigh, originLow, counter: 0, index: 0 };
-    this.#push = { ...id, edge: NOTHING, edgeStart: 0, edgeEnd: 0, before: false };
   }
 
   /** Elements of the open collection. */
@@ -52,7 +51,7 @@ export class ElementAccess {
   find(name: Buffer, start: number, end: number): Ref {
     const { view } = this;
     if (view.type === ABSENT || view.block === 0) return 0;
-    const ref = this.#table.elements.find(view.block, name, start, end);
+    const ref = this.#opened.table.elements.find(view.block, name, start, end);
     if (ref !== 0 && view.live !== null && !view.live.includes(ref)) return 0;
     return ref;
   }
@@ -62,7 +61,9 @@ export class ElementAccess {
     const { view } = this;
     if (rank < 0 || rank >= this.count) return 0;
     if (view.live !== null) return view.live[rank] as Ref;
-    return this.#table.elements.orderOf(view.type).at(this.#table.blocks.root(view.block), rank);
+    return this.#opened.table.elements
+      .orderOf(view.type)
+      .at(this.#opened.table.blocks.root(view.block), rank);
   }
 
   /** Starts an iteration at a rank; `next` gives refs and 0 at the end. No changes meanwhile. */
@@ -70,7 +71,9 @@ export class ElementAccess {
     const { view } = this;
     this.#cursor = rank;
     if (view.live === null && view.type !== ABSENT) {
-      this.#table.elements.orderOf(view.type).seek(this.#table.blocks.root(view.block), rank);
+      this.#opened.table.elements
+        .orderOf(view.type)
+        .seek(this.#opened.table.blocks.root(view.block), rank);
     }
   }
 
@@ -78,7 +81,7 @@ export class ElementAccess {
     const { view } = this;
     if (view.type === ABSENT) return 0;
     if (view.live !== null) return view.live[this.#cursor++] ?? 0;
-    return this.#table.elements.orderOf(view.type).next();
+    return this.#opened.table.elements.orderOf(view.type).next();
   }
 
   /** As `next`, the other way: the element before the cursor. */
@@ -86,18 +89,18 @@ export class ElementAccess {
     const { view } = this;
     if (view.type === ABSENT) return 0;
     if (view.live !== null) return this.#cursor > 0 ? (view.live[--this.#cursor] as Ref) : 0;
-    return this.#table.elements.orderOf(view.type).previous();
+    return this.#opened.table.elements.orderOf(view.type).previous();
   }
 
   /** The place of a hash's or set's element in its order, which scans go by: 32 bits. */
   nameHash(ref: Ref): number {
-    return this.#table.records.nameHash(ref);
+    return this.#opened.table.records.nameHash(ref);
   }
 
   /** Rank of the first element of a hash or set whose place is not before this one. */
   rankOfHash(hash: number): number {
     const { view } = this;
-    const table = this.#table;
+    const table = this.#opened.table;
     if (view.type === ABSENT) return 0;
     if (view.live !== null) {
       const rank = view.live.findIndex((ref) => table.records.nameHash(ref) >= hash);
@@ -111,7 +114,7 @@ export class ElementAccess {
   /** Rank of the first element of a sorted set whose score (as bytes) is not below this one. */
   rankOfScore(score: Buffer): number {
     const { view } = this;
-    const table = this.#table;
+    const table = this.#opened.table;
     const { records } = table;
     if (view.type === ABSENT) return 0;
     const probe = table.elements.probe(NOTHING, 0, 0, score.length);
@@ -125,15 +128,15 @@ export class ElementAccess {
 
   /** Whether the running command has written this element: a later mention of it is its second. */
   isWritten(ref: Ref): boolean {
-    const { op, records } = this.#table;
-    if (!this.partition.isOpen || records.flags(ref) & BLOB) return false;
+    const { op, records } = this.#opened.table;
+    if (!this.#opened.partition.isOpen || records.flags(ref) & BLOB) return false;
     return records.slot(ref) === op.slot && records.counter(ref) === op.counter;
   }
 
   /** Points `buffer`, `start`, `end` at an element's name. */
   loadName(ref: Ref): void {
     const opened = this.#opened;
-    const { records } = this.#table;
+    const { records } = this.#opened.table;
     opened.buffer = records.bytes(ref);
     opened.start = records.keyAt(ref);
     opened.end = opened.start + records.keyLength(ref);
@@ -142,9 +145,9 @@ export class ElementAccess {
   /** Points `buffer`, `start`, `end` at an element's shown value. */
   loadValue(ref: Ref): void {
     const opened = this.#opened;
-    const { records } = this.#table;
+    const { records } = this.#opened.table;
     if (records.flags(ref) & (BLOB | ADDS)) {
-      opened.loadWhole(shownElement(this.partition, ref, this.view));
+      opened.loadWhole(shownElement(this.#opened.partition, ref, this.view));
       return;
     }
     opened.buffer = records.bytes(ref);
@@ -167,7 +170,8 @@ export class ElementAccess {
     counterKind = 0,
   ): void {
     const opened = this.#opened;
-    const { view, partition } = this;
+    const { view } = this;
+    const { partition } = opened;
     const typeKind = type | (counterKind << KIND_COUNTER_SHIFT);
     opened.begin();
     if (view.type === ABSENT || view.hasHidden) this.#makeRoom(type);
@@ -198,7 +202,7 @@ export class ElementAccess {
       start,
       end,
       copyAt,
-      this.#table.op.covers,
+      this.#opened.table.op.covers,
     );
     if (view.type === ABSENT || view.live !== null) opened.reopen();
   }
@@ -249,7 +253,8 @@ export class ElementAccess {
   /** Adds to the number that an element holds. */
   addToElement(ref: Ref, delta: bigint | number): void {
     const opened = this.#opened;
-    const { view, partition } = this;
+    const { view } = this;
+    const { partition } = opened;
     this.loadName(ref);
     const name = Buffer.from(opened.buffer.subarray(opened.start, opened.end));
     opened.begin();
@@ -270,8 +275,8 @@ export class ElementAccess {
    * Where not, the whole number must be written instead.
    */
   addFits(ref: Ref, delta: bigint | number): boolean {
-    const { partition } = this;
-    if ((this.#table.records.flags(ref) & (BLOB | ADDS)) === 0) return true;
+    const { partition } = this.#opened;
+    if ((this.#opened.table.records.flags(ref) & (BLOB | ADDS)) === 0) return true;
     const { slot, counter } = this.#opened.shownDot(ref);
     const versions = partition.mutations.cells.versions(ref);
     const shown = versions.find((v) => v.slot === slot && v.counter === counter);
@@ -289,7 +294,7 @@ export class ElementAccess {
     const opened = this.#opened;
     const position = this.#position;
     opened.begin();
-    const { op } = this.#table;
+    const { op } = this.#opened.table;
     const edge = this.#edge(atHead);
     if (edge === 0) opened.loadWhole(NOTHING);
     else this.loadName(edge);
@@ -298,6 +303,8 @@ export class ElementAccess {
     push.edgeStart = opened.start;
     push.edgeEnd = opened.end;
     push.before = atHead;
+    push.originHigh = opened.partition.originHigh;
+    push.originLow = opened.partition.originLow;
     push.counter = op.counter;
     push.index = opened.pushes++;
     const length = writePushPosition(position, 0, push);
@@ -308,8 +315,8 @@ export class ElementAccess {
   #edge(atHead: boolean): Ref {
     const { view } = this;
     if (view.type === ABSENT) return 0;
-    const root = this.#table.blocks.root(view.block);
-    const order = this.#table.elements.orderOf(LIST);
+    const root = this.#opened.table.blocks.root(view.block);
+    const order = this.#opened.table.elements.orderOf(LIST);
     return order.at(root, atHead ? 0 : order.count(root) - 1);
   }
 
@@ -319,11 +326,11 @@ export class ElementAccess {
    */
   insert(left: Ref, right: Ref, value: Buffer, start: number, end: number): boolean {
     this.#opened.begin();
-    const { high, low } = this.partition.origin;
+    const { originHigh, originLow } = this.#opened.partition;
     const position = positionBetween(this.#nameCopy(left), this.#nameCopy(right), {
-      originHigh: high,
-      originLow: low,
-      counter: this.#table.op.counter,
+      originHigh,
+      originLow,
+      counter: this.#opened.table.op.counter,
       index: this.#opened.pushes++,
     });
     if (position === undefined) return false;

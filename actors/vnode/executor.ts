@@ -10,7 +10,7 @@ import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { partitionShift, slotOf } from "../../runtime/ring/slots.ts";
 import type { OpId } from "../../runtime/table/op-ids.ts";
 import type { KeyCommand, KeyLookup, KeysCommand } from "../command.ts";
-import type { KeyAccess } from "./key-access.ts";
+import { KeyAccess } from "./key-access.ts";
 import type { Vnode } from "./vnode.ts";
 
 /** Finds or makes the vnodes that live on this thread. */
@@ -34,6 +34,7 @@ export class Executor implements KeyLookup {
   readonly #touched: Vnode[] = [];
   #inTransaction = false;
   #running: Vnode | null = null;
+  #key: KeyAccess | null = null;
 
   /** `partitions` of each keyspace. */
   constructor(source: VnodeSource, partitions: readonly number[]) {
@@ -59,19 +60,27 @@ export class Executor implements KeyLookup {
     reply: RespWriter,
   ): void {
     const vnode = this.#source.vnode(keyspace, partition);
-    const { key } = vnode;
     if (this.#inTransaction) {
       this.#note(vnode);
-      command.execute(key, request, reply);
+      command.execute(vnode.key, request, reply);
       vnode.partition.finishInTransaction();
       return;
     }
     this.#running = vnode;
+    const key = this.#enter(vnode);
     key.gate = 0;
     key.nowMs = this.nowMs;
+    key.isChanged = false;
     command.execute(key, request, reply);
-    vnode.partition.finish();
+    if (key.isChanged) vnode.partition.finish();
     this.gate = key.gate;
+  }
+
+  /** The one access for commands on one key: what it is made of stays in the cache. */
+  #enter(vnode: Vnode): KeyAccess {
+    if (this.#key === null) this.#key = new KeyAccess(vnode, vnode.random);
+    else this.#key.enter(vnode);
+    return this.#key;
   }
 
   /** Runs a command over keys in several partitions. */

@@ -18,12 +18,11 @@ import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { keyBytes } from "../../runtime/table/key-memory.ts";
 import { ABSENT, type KeyView } from "../../runtime/table/key-view.ts";
-import type { MemoryTable } from "../../runtime/table/memory-table.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
 import { ADDS, BLOB, KIND_COUNTER_SHIFT, KIND_FLOAT } from "../../runtime/table/record.ts";
 import { markOf } from "../../runtime/table/shown.ts";
 import { ElementAccess } from "./element-access.ts";
-import { OpenKey, type UnsyncedKeys } from "./open-key.ts";
+import { OpenKey, type Place } from "./open-key.ts";
 
 export { ABSENT, HASH, LIST, SET, STRING, ZSET };
 
@@ -39,7 +38,6 @@ export const REFUSED = 2;
 const integer = new Int64();
 
 export class KeyAccess {
-  readonly partition: Partition;
   readonly view: KeyView;
   /** The elements of the open key, if it is a collection. */
   readonly elements: ElementAccess;
@@ -47,20 +45,24 @@ export class KeyAccess {
   readonly random: Random;
 
   readonly #opened: OpenKey;
-  readonly #table: MemoryTable;
-  readonly #unsynced: UnsyncedKeys | null;
   /** A counter's text; made at the first one. */
   #digits: Buffer | null = null;
 
-  constructor(partition: Partition, unsynced: UnsyncedKeys | null, random: Random) {
-    const opened = new OpenKey(partition, unsynced);
-    this.partition = partition;
+  constructor(place: Place, random: Random) {
+    const opened = new OpenKey(place);
     this.view = opened.view;
     this.elements = new ElementAccess(opened);
     this.random = random;
     this.#opened = opened;
-    this.#table = partition.table;
-    this.#unsynced = unsynced;
+  }
+
+  /** Goes to another partition; the key there is to be opened. */
+  enter(place: Place): void {
+    this.#opened.enter(place);
+  }
+
+  get partition(): Partition {
+    return this.#opened.partition;
   }
 
   /** Wall time of the turn, ms: one value for everything that a command reads and writes. */
@@ -79,6 +81,15 @@ export class KeyAccess {
 
   set gate(gate: number) {
     this.#opened.gate = gate;
+  }
+
+  /** The command has made a change. Reset by who executes. */
+  get isChanged(): boolean {
+    return this.#opened.isChanged;
+  }
+
+  set isChanged(isChanged: boolean) {
+    this.#opened.isChanged = isChanged;
   }
 
   /** When a collection that the next change makes expires; 0: never. `open` resets it. */
@@ -114,9 +125,9 @@ export class KeyAccess {
     opened.keyEnd = end;
     opened.expiryOfNew = 0;
     const type = this.view.open(key, start, end, opened.nowMs);
-    opened.hash = this.#table.hash;
-    if (this.#unsynced !== null) {
-      const gate = this.#unsynced.gateOf(opened.hash);
+    opened.hash = this.#opened.table.hash;
+    if (this.#opened.unsynced !== null) {
+      const gate = this.#opened.unsynced.gateOf(opened.hash);
       if (gate > opened.gate) opened.gate = gate;
     }
     return type;
@@ -147,7 +158,8 @@ export class KeyAccess {
     this.partition.flush();
     // Where there was nothing to remove there is no op, and nothing to wait for.
     const isBusy = this.partition.isBusy;
-    if (this.#unsynced !== null && isBusy) this.#opened.gate = this.#unsynced.touchAll();
+    if (this.#opened.unsynced !== null && isBusy)
+      this.#opened.gate = this.#opened.unsynced.touchAll();
   }
 
   /** When the open key expires, wall ms; 0: never. */
@@ -170,7 +182,7 @@ export class KeyAccess {
       } else opened.loadWhole(view.string());
       return;
     }
-    const { records } = this.#table;
+    const { records } = this.#opened.table;
     opened.buffer = records.bytes(view.ref);
     opened.start = records.valueAt(view.ref);
     opened.end = opened.start + records.valueLength(view.ref);
@@ -186,7 +198,8 @@ export class KeyAccess {
   /** Makes the open key this string, whatever it was. `until` 0: without expiry. */
   setString(value: Buffer, start: number, end: number, until: number): void {
     const opened = this.#opened;
-    const { partition, view } = this;
+    const { view } = this;
+    const { partition } = this.#opened;
     opened.begin();
     let { ref } = view;
     if (ref !== 0 && (view.block !== 0 || view.hasHidden || this.#hasBlock())) {
@@ -197,7 +210,7 @@ export class KeyAccess {
     const { writer } = partition;
     writer.setHead(key, opened.keyStart, opened.keyEnd, STRING, 0, value, start, end, until);
     // An op made here covers all that is here, and the record is at hand: no second look-up.
-    const table = this.#table;
+    const table = this.#opened.table;
     table.hash = opened.hash;
     view.ref = table.setHead(
       ref,
@@ -213,18 +226,19 @@ export class KeyAccess {
   }
 
   #hasBlock(): boolean {
-    return this.#table.records.block(this.view.ref) !== 0;
+    return this.#opened.table.records.block(this.view.ref) !== 0;
   }
 
   /** Makes the absent open key a counter of this kind that begins with this number. */
   startCounter(counterKind: number, text: Buffer, start: number, end: number): void {
     const opened = this.#opened;
-    const { partition, view } = this;
+    const { view } = this;
+    const { partition } = this.#opened;
     opened.begin();
     if (view.ref !== 0) opened.clear();
     const { writer, mutations } = partition;
     const key = opened.key;
-    const { covers } = this.#table.op;
+    const { covers } = this.#opened.table.op;
     writer.setHead(key, opened.keyStart, opened.keyEnd, STRING, counterKind, text, start, end, 0);
     mutations.setHead(
       key,
@@ -250,7 +264,7 @@ export class KeyAccess {
 
   /** Whether the open string is one version, summed of integers only. */
   #sumsIntegers(): boolean {
-    const { records } = this.#table;
+    const { records } = this.#opened.table;
     const { ref } = this.view;
     const kind = records.kind(ref);
     return (
@@ -260,7 +274,7 @@ export class KeyAccess {
   }
 
   #readSum(into: Int64): boolean {
-    const { records } = this.#table;
+    const { records } = this.#opened.table;
     const { ref } = this.view;
     const at = records.valueAt(ref);
     if (!into.parse(records.bytes(ref), at, at + records.valueLength(ref))) return false;
@@ -269,13 +283,14 @@ export class KeyAccess {
 
   /** Adds to the integer that the open string shows; `sum` is what it shows then. */
   addInteger(high: number, low: number, sum: Int64): void {
-    const { partition, view } = this;
+    const { view } = this;
+    const { partition } = this.#opened;
     if (view.hasHidden || !this.#sumsIntegers()) {
       this.addTowards((BigInt(high) << 32n) | BigInt(low >>> 0), String(sum.toBigInt()));
       return;
     }
     this.#opened.begin();
-    const { records } = this.#table;
+    const { records } = this.#opened.table;
     const { origins, writer, mutations } = partition;
     const slot = records.slot(view.ref);
     const counter = records.counter(view.ref);
@@ -287,8 +302,9 @@ export class KeyAccess {
   /** Adds to the number that the open string shows, which then is `text`. */
   addTowards(delta: bigint | number, text: string): void {
     const opened = this.#opened;
-    const { partition, view } = this;
-    const { op } = this.#table;
+    const { view } = this;
+    const { partition } = this.#opened;
+    const { op } = this.#opened.table;
     opened.begin();
     if (view.hasHidden) {
       opened.removeHidden();
@@ -326,7 +342,8 @@ export class KeyAccess {
   /** Sets the open key's expiry; 0: never. The key must exist. */
   expire(at: number): void {
     const opened = this.#opened;
-    const { partition, view } = this;
+    const { view } = this;
+    const { partition } = this.#opened;
     assert(view.type !== ABSENT, "only a present key expires");
     opened.begin();
     const heads = view.heads();
@@ -343,7 +360,7 @@ export class KeyAccess {
 
   /** Bytes of memory that the open key takes, about; looks at so many elements (0: all). */
   memoryBytes(samples: number): number {
-    return keyBytes(this.#table, this.view, samples);
+    return keyBytes(this.#opened.table, this.view, samples);
   }
 
   /** Looks at the open key again, after changes. */

@@ -23,17 +23,27 @@ export interface UnsyncedKeys {
   touchAll(): number;
 }
 
+/** Where keys are: a vnode. */
+export interface Place {
+  readonly partition: Partition;
+  readonly table: MemoryTable;
+  /** How readers and writers wait for the log; null: none ever does. */
+  readonly unsynced: UnsyncedKeys | null;
+}
+
 export const NOTHING: Buffer = Buffer.alloc(0);
 
 export class OpenKey {
-  readonly partition: Partition;
-  readonly table: MemoryTable;
+  partition: Partition;
+  table: MemoryTable;
   readonly view: KeyView;
-  readonly unsynced: UnsyncedKeys | null;
+  unsynced: UnsyncedKeys | null;
   /** Wall time of the turn, ms. */
   nowMs = 0;
   /** The largest commit that the reply must wait for; 0: none. */
   gate = 0;
+  /** The command has made a change. Reset by who executes. */
+  isChanged = false;
   /** When a collection that the next change makes expires; 0: never. */
   expiryOfNew = 0;
 
@@ -52,11 +62,20 @@ export class OpenKey {
   pushes = 0;
   readonly #cellName: CellName = emptyCellName();
 
-  constructor(partition: Partition, unsynced: UnsyncedKeys | null) {
+  constructor({ partition, table, unsynced }: Place) {
     this.partition = partition;
-    this.table = partition.table;
+    this.table = table;
     this.view = new KeyView(partition);
     this.unsynced = unsynced;
+  }
+
+  /** Goes to another partition; the key there is to be opened. */
+  enter({ partition, table, unsynced }: Place): void {
+    if (partition === this.partition) return;
+    this.partition = partition;
+    this.table = table;
+    this.unsynced = unsynced;
+    this.view.enter(partition, table);
   }
 
   /** Looks at the key again, after changes. */
@@ -66,6 +85,7 @@ export class OpenKey {
 
   /** Opens the command's op, if it has none yet, for a change of the key. */
   begin(): void {
+    this.isChanged = true;
     if (!this.partition.isOpen) {
       this.partition.begin();
       this.pushes = 0;

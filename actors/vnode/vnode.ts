@@ -10,10 +10,11 @@
 import type { Random } from "../../runtime/base/prng.ts";
 import type { HybridClock } from "../../runtime/causality/hlc.ts";
 import type { OpWriters } from "../../runtime/causality/op.ts";
-import { Partition } from "../../runtime/table/partition.ts";
+import type { MemoryTable } from "../../runtime/table/memory-table.ts";
+import { type OpSink, Partition } from "../../runtime/table/partition.ts";
 import type { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { KeyAccess } from "./key-access.ts";
-import type { UnsyncedKeys } from "./open-key.ts";
+import type { Place, UnsyncedKeys } from "./open-key.ts";
 
 /** Where a vnode's ops go. */
 export interface VnodeLog {
@@ -36,28 +37,40 @@ export interface VnodeOptions {
   readonly unsynced: UnsyncedKeys | null;
 }
 
-export class Vnode {
+export class Vnode implements OpSink, Place {
   readonly id: number;
   readonly partition: Partition;
-  readonly key: KeyAccess;
+  readonly table: MemoryTable;
+  readonly unsynced: UnsyncedKeys | null;
+  readonly random: Random;
   /** Bytes of ops appended since the last snapshot. */
   logBytes = 0;
   /** Sequence of the last op that a snapshot holds. */
   snapshotSequence = 0;
   /** A sweep has something to look at (see sweep.ts). */
   sweepCursor = 0;
+  readonly #log: VnodeLog;
+  #key: KeyAccess | null = null;
 
   constructor(options: VnodeOptions) {
-    const { id, log } = options;
-    this.id = id;
-    this.partition = new Partition({
-      ...options,
-      onOp: (op, start, end) => {
-        this.logBytes += end - start;
-        log.append(id, this.partition.sequence, op, start, end);
-      },
-    });
-    this.key = new KeyAccess(this.partition, options.unsynced, options.random);
+    this.id = options.id;
+    this.partition = new Partition({ ...options, sink: this });
+    this.table = this.partition.table;
+    this.#log = options.log;
+    this.unsynced = options.unsynced;
+    this.random = options.random;
+  }
+
+  /** For the partition: an op goes into the log. */
+  take(op: Buffer, start: number, end: number): void {
+    this.logBytes += end - start;
+    this.#log.append(this.id, this.partition.sequence, op, start, end);
+  }
+
+  /** Access of its own, for who looks at keys of several partitions at a time. */
+  get key(): KeyAccess {
+    this.#key ??= new KeyAccess(this, this.random);
+    return this.#key;
   }
 
   get opsSinceSnapshot(): number {

@@ -36,7 +36,7 @@ export class Settling {
 
   #next(table: MemoryTable): void {
     this.#options.soon(() => {
-      if (table.garbage.hasCuts) {
+      if (table.hasCuts) {
         table.garbage.collect(SLICE_ITEMS);
         this.#next(table);
         return;

@@ -85,7 +85,7 @@ export class Snapshots {
   wantDue(vnodes: Iterable<Vnode>): void {
     const { logBytesMin } = this.#options.config;
     for (const vnode of vnodes) {
-      const due = Math.max(logBytesMin, vnode.partition.table.heap.bytesUsed);
+      const due = Math.max(logBytesMin, vnode.table.heap.bytesUsed);
       if (vnode.logBytes > due && !this.#queue.has(vnode.id)) this.want(vnode);
     }
   }
@@ -93,7 +93,7 @@ export class Snapshots {
   /** Before a stop: replaces logs that would make the next start slow, as long as there is time. */
   async beforeStop(vnodes: Iterable<Vnode>): Promise<void> {
     for (const vnode of vnodes) {
-      if (vnode.logBytes * STOP_LOG_SHARE > vnode.partition.table.heap.bytesUsed) this.want(vnode);
+      if (vnode.logBytes * STOP_LOG_SHARE > vnode.table.heap.bytesUsed) this.want(vnode);
     }
     this.#stopAtMs = this.#options.clock.monotonicMs() + STOP_MS;
     await this.idle();
@@ -130,9 +130,9 @@ export class Snapshots {
     const isRenewed = this.#renewed.delete(id);
     if (vnode === undefined || (vnode.logBytes === 0 && !isRenewed)) return;
     // A scan would settle what is under a cut in one turn.
-    const { garbage } = vnode.partition.table;
-    while (garbage.hasCuts) {
-      garbage.collect(SLICE_ITEMS);
+    const { table } = vnode.partition;
+    while (table.hasCuts) {
+      table.garbage.collect(SLICE_ITEMS);
       await pause();
     }
     if (find(id) !== vnode) return;

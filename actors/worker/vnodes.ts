@@ -80,8 +80,8 @@ export class Vnodes implements VnodeSource {
     if (cell === undefined) return true;
     const vnode = cell.ready;
     if (vnode === undefined) return false;
-    const { table } = vnode.partition;
-    if (!table.garbage.hasCuts) return true;
+    const { table } = vnode;
+    if (!table.hasCuts) return true;
     return key !== undefined && !table.isSettling(table.find(key, start, end));
   }
 
@@ -112,8 +112,8 @@ export class Vnodes implements VnodeSource {
       done(null);
       return;
     }
-    const table = cell.ready?.partition.table;
-    if (table?.garbage.hasCuts) {
+    const table = cell.ready?.table;
+    if (table?.hasCuts) {
       this.#settling.whenOver(table, () => done(null));
       return;
     }

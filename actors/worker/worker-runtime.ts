@@ -313,7 +313,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   /** Keys on this worker, expired ones that are not swept yet included. */
   get keyCount(): number {
     let keys = 0;
-    for (const vnode of this.vnodesHere.everywhere()) keys += vnode.partition.table.keyCount;
+    for (const vnode of this.vnodesHere.everywhere()) keys += vnode.table.keyCount;
     return keys;
   }
 

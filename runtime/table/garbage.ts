@@ -67,11 +67,6 @@ export class Garbage {
     return this.#cuts.size === 0 && this.#detached.size === 0;
   }
 
-  /** Whether any collection is under a cut. */
-  get hasCuts(): boolean {
-    return this.#cuts.size > 0;
-  }
-
   /** Whether elements remain that the running snapshot has yet to see. */
   get holdsSnapshot(): boolean {
     return this.#held > 0;
@@ -94,6 +89,7 @@ export class Garbage {
   /** Forgets everything: the heap has been given back as a whole. */
   reset(): void {
     this.#cuts.clear();
+    this.#table.hasCuts = false;
     this.#detached.clear();
     this.#held = 0;
   }
@@ -104,7 +100,7 @@ export class Garbage {
     const { records } = table;
     const keyAt = records.keyAt(keyRef);
     const pass = this.#setAside(block);
-    this.#cuts.delete(block);
+    this.#forgetCut(block);
     pass.cut = null;
     pass.key = Buffer.from(
       records.bytes(keyRef).subarray(keyAt, keyAt + records.keyLength(keyRef)),
@@ -125,6 +121,7 @@ export class Garbage {
     table.blocks.setChanged(block, table.op.sequence);
     table.blocks.setCut(block, true);
     this.#cuts.set(block, pass);
+    table.hasCuts = true;
     if (count <= this.eagerItemsMax) this.#advance(pass, count);
   }
 
@@ -257,9 +254,14 @@ export class Garbage {
       table.heap.free(block);
       return;
     }
-    this.#cuts.delete(block);
+    this.#forgetCut(block);
     table.blocks.setCut(block, false);
     table.dropEmpty(block);
+  }
+
+  #forgetCut(block: Ref): void {
+    this.#cuts.delete(block);
+    this.#table.hasCuts = this.#cuts.size > 0;
   }
 }
 

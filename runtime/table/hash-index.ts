@@ -29,6 +29,17 @@ const DIRECTORY_SPARSITY_MAX = 16;
  * See the file comment. A ref is in the index at most once. A hash is 32 bits, signed or not, hot callers pass signed ones, which V8 never boxes.
  */
 export class HashIndex {
+  // What a lookup needs comes first, as in MemoryTable.
+  readonly #segments: HashSegments;
+  readonly #u32: Uint32Array[];
+  #directory: Ref = 0;
+  #depth = 0;
+  // The lookup in progress: the next slot to look at.
+  #tag = 0;
+  #segment: Ref = 0;
+  #slot = 0;
+  #end = 0;
+
   count = 0;
   /** Refs that the last `scan` found. */
   scanned = 0;
@@ -37,20 +48,10 @@ export class HashIndex {
 
   readonly #heap: Heap;
   readonly #hashOf: (ref: Ref) => number;
-  readonly #segments: HashSegments;
-  readonly #u32: Uint32Array[];
-  #directory: Ref = 0;
   #directoryBytes = 0;
-  #depth = 0;
   #segmentCount = 0;
   /** Segments as deep as the directory; at none it halves. */
   #deepest = 0;
-
-  // The lookup in progress: the next slot to look at.
-  #tag = 0;
-  #segment: Ref = 0;
-  #slot = 0;
-  #end = 0;
 
   /** `hashOf` is asked about refs already in the index, never about the one being inserted. */
   constructor(heap: Heap, hashOf: (ref: Ref) => number) {

@@ -12,6 +12,7 @@ import type { Register, Version } from "../causality/cell.ts";
 import { HASH, laterRegister, latestVersion, STRING } from "../causality/cell.ts";
 import { shownBytes, shownVersions } from "../causality/counter-value.ts";
 import { hlcWallMs } from "../causality/hlc.ts";
+import type { MemoryTable } from "./memory-table.ts";
 import type { Partition } from "./partition.ts";
 import { ADDS, BLOB, COLLECTION, EXPIRY, HEADLESS, KIND_TYPE } from "./record.ts";
 import type { Ref } from "./slab-pool.ts";
@@ -35,18 +36,26 @@ export class KeyView {
   /** The key is absent because its time has passed. */
   isExpired = false;
 
-  readonly #partition: Partition;
+  #partition: Partition;
+  #table: MemoryTable;
   #string: Buffer | null = null;
   #bornMs = 0;
   #nowMs = 0;
 
   constructor(partition: Partition) {
     this.#partition = partition;
+    this.#table = partition.table;
+  }
+
+  /** Goes to another partition; the key there is to be opened. */
+  enter(partition: Partition, table: MemoryTable): void {
+    this.#partition = partition;
+    this.#table = table;
   }
 
   /** Looks a key up; the fields tell what was found. Returns `type`. */
   open(key: Buffer, start: number, end: number, nowMs: number): number {
-    return this.openRecord(this.#partition.table.find(key, start, end), nowMs);
+    return this.openRecord(this.#table.find(key, start, end), nowMs);
   }
 
   /** Like `open`, for a record at hand (0: none). */
@@ -62,7 +71,7 @@ export class KeyView {
       this.type = ABSENT;
       return ABSENT;
     }
-    const { table } = this.#partition;
+    const table = this.#table;
     const flags = table.records.flags(ref);
     if (flags & (BLOB | HEADLESS) || (flags & COLLECTION && !this.#isPlain(ref, nowMs))) {
       return this.#openGeneral(nowMs);
@@ -97,7 +106,7 @@ export class KeyView {
 
   /** Whether a collection's only block is of its head's type, and no element is past its copy. */
   #isPlain(ref: Ref, nowMs: number): boolean {
-    const { table } = this.#partition;
+    const table = this.#table;
     const block = table.records.block(ref);
     if (block === 0 || table.blocks.isCut(block)) return false;
     const type = table.records.kind(ref) & KIND_TYPE;
@@ -112,7 +121,8 @@ export class KeyView {
   }
 
   #openGeneral(nowMs: number): number {
-    const { table, origins } = this.#partition;
+    const { origins } = this.#partition;
+    const table = this.#table;
     if (!table.settle(this.ref)) {
       this.ref = 0;
       return this.#absent();
@@ -142,7 +152,7 @@ export class KeyView {
   }
 
   #lowestType(): number {
-    const { table } = this.#partition;
+    const table = this.#table;
     let lowest = HASH + 1;
     for (let b = table.records.block(this.ref); b !== 0; b = table.blocks.next(b)) {
       lowest = Math.min(lowest, table.blocks.type(b));
@@ -151,7 +161,7 @@ export class KeyView {
   }
 
   #hasOtherBlock(): boolean {
-    const { table } = this.#partition;
+    const table = this.#table;
     for (let b = table.records.block(this.ref); b !== 0; b = table.blocks.next(b)) {
       if (b !== this.block) return true;
     }
@@ -160,7 +170,8 @@ export class KeyView {
 
   /** Sorts out elements whose own copy of the expiry has passed and that no older head rules. */
   #findLive(heads: readonly Version[], nowMs: number, isHeadless: boolean): void {
-    const { table, mutations } = this.#partition;
+    const { mutations } = this.#partition;
+    const table = this.#table;
     const born = Math.min(...heads.map((head) => hlcWallMs(head.hlc)));
     const copyMin = table.blocks.copyMin(this.block);
     if (copyMin === Number.POSITIVE_INFINITY || born < copyMin) return;
@@ -189,7 +200,7 @@ export class KeyView {
   }
 
   #flags(): number {
-    return this.#partition.table.records.flags(this.ref);
+    return this.#table.records.flags(this.ref);
   }
 
   /** The shown string, for versions that are not simply stored. */
@@ -203,7 +214,7 @@ export class KeyView {
   /** Elements that a reader sees. */
   get count(): number {
     if (this.live !== null) return this.live.length;
-    return this.#partition.table.elements.countOf(this.block);
+    return this.#table.elements.countOf(this.block);
   }
 
   /** The elements of the block that a reader does not see. */

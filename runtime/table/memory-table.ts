@@ -40,10 +40,21 @@ export interface TableOp {
 const NO_PAST = new Float64Array(0);
 
 export class MemoryTable {
-  readonly op: TableOp = { slot: 0, counter: 0, hlc: 0, covers: null, past: NO_PAST, sequence: 0 };
+  // What most commands look at comes first: of each vnode it should lie in few cache lines.
   readonly records: Records;
-  readonly heap: Heap;
   keys: HashIndex;
+  /** Whether any collection is under a cut: looked at before every command. */
+  hasCuts = false;
+  /** Hash of the key last looked up. */
+  hash = 0;
+  readonly #seed: number;
+  /** MARKED or 0: what a record that the running snapshot has, or needs no more, is marked with. */
+  mark = 0;
+  /** Told of every record that is about to change while a snapshot has not got it; else null. */
+  onBeforeChange: ((ref: Ref) => void) | null = null;
+  readonly op: TableOp = { slot: 0, counter: 0, hlc: 0, covers: null, past: NO_PAST, sequence: 0 };
+
+  readonly heap: Heap;
   readonly garbage: Garbage;
   /** Root of all keys in byte order. */
   keyRoot: Ref = 0;
@@ -56,19 +67,11 @@ export class MemoryTable {
    * of one: what a sweep looks for.
    */
   expiring = 0;
-  /** Hash of the key last looked up. */
-  hash = 0;
-  /** MARKED or 0: what a record that the running snapshot has, or needs no more, is marked with. */
-  mark = 0;
-  /** Told of every record that is about to change while a snapshot has not got it; else null. */
-  onBeforeChange: ((ref: Ref) => void) | null = null;
-
-  readonly #seed: number;
 
   constructor(pool: SlabPool, seed: number, origins: Origins) {
     this.#seed = seed;
     this.heap = new Heap(pool);
-    const records = new Records(pool);
+    const records = Records.of(pool);
     this.records = records;
     this.keys = new HashIndex(this.heap, (ref) => this.keyHashOf(ref));
     this.keyOrder = new OrderedIndex(this.heap, (a, b) => records.compareKeys(a, b));
@@ -328,7 +331,7 @@ export class MemoryTable {
   /** Whether more is still to be judged of a key than a command's turn should take on. */
   isSettling(ref: Ref): boolean {
     const { records, blocks, garbage } = this;
-    if (!garbage.hasCuts || ref === 0) return false;
+    if (!this.hasCuts || ref === 0) return false;
     let unjudged = 0;
     for (let block = records.block(ref); block !== 0; block = blocks.next(block)) {
       unjudged += garbage.unjudged(block);

@@ -29,8 +29,11 @@ import { rememberedCall } from "./undo.ts";
 /** What became of a delivered op. */
 export type Delivered = "applied" | "known" | "parked" | "refused";
 
-/** Told of each op as it is applied: the log, and who watches it. */
-export type OnOp = (buffer: Buffer, start: number, end: number) => void;
+/** Where the ops go that are made or applied: the log. */
+export interface OpSink {
+  /** Takes an op in the turn in which it is applied; the bytes are good until it returns. */
+  take(buffer: Buffer, start: number, end: number): void;
+}
 
 export interface PartitionOptions {
   readonly pool: SlabPool;
@@ -42,39 +45,40 @@ export interface PartitionOptions {
   readonly clock: HybridClock;
   /** Scratch for building ops, shared by the vnodes of a thread. */
   readonly writers: OpWriters;
-  readonly onOp: OnOp;
+  readonly sink: OpSink;
 }
 
 export class Partition {
+  // What every op looks at comes first, as in MemoryTable.
   readonly table: MemoryTable;
-  readonly origins = new Origins();
-  readonly past: Past;
-  readonly mutations: Mutations;
-  readonly opIds = new OpIds(this.origins);
   /** The op being built; idle between commands. */
   writer: OpWriter;
+  /** In a transaction: an op that is built but not yet handed to the log. */
+  #pending = false;
   /** Number of the last op in this vnode's own log, whoever made it; a join counts as one. */
   sequence = 0;
-  /** The running scan of its state, if any. */
-  scan: SnapshotScan | null = null;
+  readonly #sink: OpSink;
+  readonly #writers: OpWriters;
+  #own = -1;
+  readonly origins = new Origins();
+  /** The id of the own origin. */
+  readonly originHigh: number;
+  readonly originLow: number;
+  /** Stamps, shared by the vnodes of a thread. */
+  readonly clock: HybridClock;
+  /** Remote ops were applied since our last own op: the next one says so in its past. */
+  #pastChanged = true;
   /** Says that the next own op begins a log file: it must carry its whole past. */
   needsFullPast = true;
 
-  /** Stamps, shared by the vnodes of a thread. */
-  readonly clock: HybridClock;
-
-  readonly #writers: OpWriters;
-  readonly #onOp: OnOp;
-  #own = -1;
-  readonly #originHigh: number;
-  readonly #originLow: number;
+  readonly past: Past;
+  readonly mutations: Mutations;
+  readonly opIds = new OpIds(this.origins);
+  /** The running scan of its state, if any. */
+  scan: SnapshotScan | null = null;
   readonly #reader = new OpReader();
   readonly #parking = new Parking();
   readonly #options: PartitionOptions;
-  /** Remote ops were applied since our last own op: the next one says so in its past. */
-  #pastChanged = true;
-  /** In a transaction: an op that is built but not yet handed to the log. */
-  #pending = false;
 
   constructor(options: PartitionOptions) {
     this.#options = options;
@@ -84,20 +88,15 @@ export class Partition {
     this.#writers = options.writers;
     this.writer = options.writers.idle;
     this.clock = options.clock;
-    this.#onOp = options.onOp;
-    this.#originHigh = options.origin.high;
-    this.#originLow = options.origin.low;
+    this.#sink = options.sink;
+    this.originHigh = options.origin.high;
+    this.originLow = options.origin.low;
   }
 
   /** The slot of the own origin, made at its first op. */
   get ownSlot(): number {
-    if (this.#own < 0) this.#own = this.origins.intern(this.#originHigh, this.#originLow);
+    if (this.#own < 0) this.#own = this.origins.intern(this.originHigh, this.originLow);
     return this.#own;
-  }
-
-  /** The id of the own origin. */
-  get origin(): { high: number; low: number } {
-    return { high: this.#originHigh, low: this.#originLow };
   }
 
   get parkedCount(): number {
@@ -130,7 +129,7 @@ export class Partition {
     table.op.hlc = hlc;
     table.op.covers = null;
     table.op.sequence = this.sequence + 1;
-    writer.begin(this.#originHigh, this.#originLow, counter, hlc);
+    writer.begin(this.originHigh, this.originLow, counter, hlc);
     if (this.#pastChanged || this.needsFullPast) this.#writePast(slot);
   }
 
@@ -180,7 +179,7 @@ export class Partition {
     if (continues) this.writer.setFlag(OP_CONTINUES);
     this.#pending = false;
     const { writer } = this;
-    this.#onOp(writer.buffer, 0, writer.length);
+    this.#sink.take(writer.buffer, 0, writer.length);
     this.writer = this.#writers.idle;
     this.#writers.give(writer);
   }
@@ -268,7 +267,7 @@ export class Partition {
   #apply(buffer: Buffer, start: number, end: number): void {
     this.replay(buffer, start, end);
     this.#pastChanged = true;
-    this.#onOp(buffer, start, end);
+    this.#sink.take(buffer, start, end);
   }
 
   /** Applies an op from the own log, or one whose turn has come. It must be the origin's next. */
@@ -303,7 +302,7 @@ export class Partition {
    */
   join(chunks: Iterable<Buffer>): void {
     assert(!this.isBusy, "a join is between two commands");
-    const other = new Partition({ ...this.#options, onOp: ignore });
+    const other = new Partition({ ...this.#options, sink: nowhere });
     loadState(other, chunks);
     this.sequence++;
     joinStates(this, other);
@@ -356,4 +355,4 @@ export class Partition {
   }
 }
 
-function ignore(): void {}
+const nowhere: OpSink = { take: () => undefined };

@@ -71,13 +71,26 @@ export function recordBytes(kind: number, flags: number, key: number, value: num
   return HEADER_BYTES + extensionBytes(kind, flags) + key + value;
 }
 
+/** The one of each pool: it has no state of its own, and what all tables share stays in the cache. */
+const recordsOfPools = new WeakMap<SlabPool, Records>();
+
 /** Fields of records by reference. Byte positions are inside the slab `u8(ref)`. */
 export class Records {
   readonly #u8: Buffer[];
   readonly #u32: Uint32Array[];
   readonly #f64: Float64Array[];
 
-  constructor(pool: SlabPool) {
+  /** The records in a pool. */
+  static of(pool: SlabPool): Records {
+    let records = recordsOfPools.get(pool);
+    if (records === undefined) {
+      records = new Records(pool);
+      recordsOfPools.set(pool, records);
+    }
+    return records;
+  }
+
+  private constructor(pool: SlabPool) {
     this.#u8 = pool.u8;
     this.#u32 = pool.u32;
     this.#f64 = pool.f64;

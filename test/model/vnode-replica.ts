@@ -141,7 +141,7 @@ export class VnodeReplica implements ReplicaUnderTest {
   }
 
   origin(): Origin {
-    const { high, low } = this.partition.origin;
+    const { originHigh: high, originLow: low } = this.partition;
     return formatOriginId(high, low);
   }
 

@@ -33,7 +33,7 @@ export function testPartition(low: number, options: TestPartitionOptions = {}): 
     origin: { high: 0x0badcafe, low },
     clock: new HybridClock(options.clock ?? new ManualClock()),
     writers: new OpWriters(),
-    onOp: (op, start, end) => void ops.push(Buffer.from(op.subarray(start, end))),
+    sink: { take: (op, start, end) => void ops.push(Buffer.from(op.subarray(start, end))) },
   });
   return { partition, ops };
 }

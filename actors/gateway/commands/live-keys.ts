@@ -20,7 +20,7 @@ export type OnKey = (bytes: Buffer, start: number, end: number) => boolean;
 
 /** Calls back with every live key, in hash order, until it answers false. */
 export function forEachKey(vnode: Vnode, nowMs: number, onKey: OnKey): void {
-  const { keys, records } = vnode.partition.table;
+  const { keys, records } = vnode.table;
   let cursor = 0;
   do {
     cursor = keys.scan(cursor, BATCH, batch);

@@ -86,7 +86,7 @@ function replyPage(
   options: ScanOptions,
   reply: RespWriter,
 ): number {
-  const { keys, records } = vnode.partition.table;
+  const { keys, records } = vnode.table;
   const { pattern, type } = options;
   page.position = keys.scan(page.position, page.left, found);
   page.left -= keys.scanned;

@@ -118,7 +118,7 @@ test("a key of which much is still to be judged is left to a later sweep", () =>
   at.partition.table.garbage.eagerItemsMax = 0;
   at.partition.deliver((left.mutate([{ kind: "clear", key: "key" }], NOW).op as VnodeOp).bytes);
   assert.equal(sweepAll(at, LATE), 0);
-  assert.ok(at.partition.table.garbage.hasCuts);
+  assert.ok(at.partition.table.hasCuts);
 
   while (at.partition.table.garbage.collect(100));
   assert.equal(sweepAll(at, LATE), 1);
@@ -133,7 +133,7 @@ test("a sweep that finds nothing left of a key under a cut goes on", () => {
   at.deliver(right.run({ argv: ["SET", "other", "v", "PXAT", String(UNTIL)] }, NOW).op);
   at.partition.table.garbage.eagerItemsMax = 0;
   at.partition.deliver((left.mutate([{ kind: "clear", key: "key" }], NOW).op as VnodeOp).bytes);
-  assert.ok(at.partition.table.garbage.hasCuts);
+  assert.ok(at.partition.table.hasCuts);
 
   assert.equal(sweepAll(at, LATE), 1);
   assert.deepEqual(at.state().cells, []);

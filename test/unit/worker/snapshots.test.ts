@@ -27,7 +27,7 @@ test("a snapshot waits for the slices of a pass before it begins", async () => {
   at.deliver(right.mutate(sets.slice(0, 1), NOW).op);
   const clear = left.mutate([{ kind: "clear", key: "key" }], NOW).op as { bytes: Buffer };
   at.partition.deliver(clear.bytes);
-  const { garbage } = at.partition.table;
+  const { table } = at.partition;
   const taken: TakenSnapshot[] = [];
   let slicesUnderCut = 0;
   const snapshots = new Snapshots({
@@ -37,7 +37,7 @@ test("a snapshot waits for the slices of a pass before it begins", async () => {
     config: { logBytesMin: 1, sliceMs: 1 },
     find: () => at.vnode,
     pause: () => {
-      if (garbage.hasCuts) slicesUnderCut++;
+      if (table.hasCuts) slicesUnderCut++;
       return Promise.resolve();
     },
     taken: async (more) => void taken.push(...more),
