@@ -179,8 +179,9 @@ export function lowestListed(manifests: Manifests): Map<string, number> {
 }
 
 /**
- * A manifest lists all files of earlier boots that are needed, and of its own journal all from the
- * oldest needed one on: what is older and not listed was about to be removed.
+ * Of its own journal a manifest lists all files from the oldest needed one on, or would: what is
+ * older and not listed was about to be removed. It stays until every worker of a later boot has listed
+ * what it needs; one of them alone may leave out what the others, not yet started, still need.
  */
 export function isLeftover(
   name: string,
@@ -189,9 +190,9 @@ export function isLeftover(
   floors: ReadonlyMap<string, number>,
 ): boolean {
   if (manifests.files.has(name)) return false;
-  if (file.boot < manifests.boot) return true;
   const key = bootAndWorker(file);
-  return manifests.writers.has(key) && file.number < (floors.get(key) ?? 0);
+  if (!manifests.writers.has(key)) return file.boot < manifests.boot;
+  return file.number < (floors.get(key) ?? 0);
 }
 
 /** Reads whole files, one at a time, into one buffer. */

@@ -1,0 +1,111 @@
+/**
+ * What workers keep of a data folder over their ends and restarts: nothing that is needed goes, and
+ * what is not needed does.
+ */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Vnode } from "../../../actors/vnode/vnode.ts";
+import { OldFiles } from "../../../actors/worker/old-files.ts";
+import { SyncTimes } from "../../../actors/worker/sync-times.ts";
+import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
+import { openStorage } from "../../../actors/worker/worker-storage.ts";
+import { ManualClock } from "../../../runtime/base/clock.ts";
+import { systemRandom } from "../../../runtime/base/prng.ts";
+import { HybridClock } from "../../../runtime/causality/hlc.ts";
+import { OpWriters } from "../../../runtime/causality/op.ts";
+import { embeddedConfig } from "../../../runtime/config/embedded.ts";
+import { SlabPool } from "../../../runtime/table/slab-pool.ts";
+import { emptyFolder } from "../../support/command-line.ts";
+import { setStrings } from "../../support/partitions.ts";
+
+const MB = 1024 * 1024;
+const LAST = 255;
+const fail = () => assert.fail();
+
+interface Start {
+  readonly folder: string;
+  readonly boot: number;
+  readonly index?: number;
+  readonly workers?: number;
+  readonly durability?: "always" | "os";
+}
+
+/** One worker's storage with what it recovers, in journal files of 1 MB. */
+async function startWorker({ folder, boot, index = 0, workers = 1, durability = "always" }: Start) {
+  const config = embeddedConfig(
+    { config: { journal: { fileBytes: MB, reserveBytes: 0 } }, workers, durability },
+    { folder, machine: { cores: 4, memoryBytes: 1024 * MB } },
+  );
+  const args = { config, nodeId: "00112233445566aa", boot, folder } as WorkerArgs;
+  const syncTimes = new SyncTimes(new ManualClock());
+  const events = { onDurable: () => undefined, onFailed: fail, syncTimes };
+  const storage = await openStorage(args, index, events);
+  const random = systemRandom();
+  const shared = {
+    pool: new SlabPool({ slabBytes: 4 * MB }),
+    hashSeed: 7,
+    clock: new HybridClock(new ManualClock()),
+    writers: new OpWriters(),
+    log: storage.log,
+    unsynced: null,
+    random,
+  };
+  const vnodes = new Map<number, Vnode>();
+  const adopt = (vnode: Vnode) => void vnodes.set(vnode.id, vnode);
+  const createVnode = (id: number) => {
+    return new Vnode({ id, origin: { high: random.u32(), low: random.u32() }, ...shared });
+  };
+  await storage.recover({ createVnode, adopt });
+  const of = (id: number) => {
+    const vnode = vnodes.get(id) ?? createVnode(id);
+    adopt(vnode);
+    return vnode;
+  };
+  const released: string[] = [];
+  const oldFiles = new OldFiles({
+    storage,
+    find: (id) => vnodes.get(id),
+    filesKept: () => 1000,
+    want: fail,
+    isSnapshotting: () => false,
+    released: (names) => void released.push(...names),
+  });
+  /** Values of half a file until so many further files are full. */
+  const fill = async (id: number, files: number) => {
+    const until = storage.journal.fileNumber + files;
+    while (storage.journal.fileNumber < until) {
+      setStrings(of(id).partition, [["key", "v".repeat(MB / 2 - 4096)]]);
+      await storage.sync();
+    }
+  };
+  /** A file in a snapshot's place, which nobody reads. */
+  const finishSnapshot = (id: number) => {
+    const { sequence } = of(id).partition;
+    const name = `snapshot-${id}-${sequence}`;
+    writeFileSync(join(folder, name), "");
+    return { vnodeId: id, name, sequence };
+  };
+  return { storage, of, oldFiles, released, fill, finishSnapshot };
+}
+
+test("a worker that needs an old file no more takes it from nobody who has not started yet", async () => {
+  using data = emptyFolder();
+  const folder = data.path;
+  const before = { folder, boot: 1, workers: 2 };
+  const other = await startWorker({ ...before, index: 0 });
+  const worker = await startWorker({ ...before, index: 1 });
+  await worker.fill(LAST, 2);
+  const { sequence } = worker.of(LAST).partition;
+  for (const { storage } of [other, worker]) await storage.close();
+  const early = await startWorker({ folder, boot: 2, index: 0, workers: 2 });
+  await early.oldFiles.clean();
+  assert.equal(early.released.length, 4);
+  // The node is killed: the other worker has not come so far as to write a manifest.
+  await early.storage.close();
+
+  const late = await startWorker({ folder, boot: 3, index: 1, workers: 2 });
+  assert.equal(late.of(LAST).partition.sequence, sequence);
+  await late.storage.close();
+});
