@@ -56,18 +56,18 @@ export class OldFiles {
     const closed = journal.files().slice(0, -1);
     for (const use of closed) if (!known.has(use.name)) space.add(use);
     const names = space.unneeded();
-    if (names.length === 0) return;
+    if (names.length === 0 && !storage.isBehind) return;
     await storage.release(names);
-    const own = new Set(closed.map(({ name }) => name));
+    const left = new Set(closed.map(({ name }) => name));
     for (const name of names) {
       space.remove(name);
-      if (own.has(name) && !this.#damaged.has(name)) journal.recycle(name);
-      else if (own.has(name)) {
+      if (left.has(name) && !this.#damaged.has(name)) journal.recycle(name);
+      else if (storage.isOwn(name)) {
         journal.forget(name);
         await storage.removeFile(name);
       }
     }
-    const others = names.filter((name) => !own.has(name));
+    const others = names.filter((name) => !storage.isOwn(name));
     if (others.length > 0) this.#options.released(others);
   }
 

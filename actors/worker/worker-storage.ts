@@ -12,6 +12,7 @@ import { workerOf } from "../../runtime/ring/slots.ts";
 import { type ClosedFile, FileSpace } from "../../runtime/storage/file-space.ts";
 import { isDiskFull, systemFiles } from "../../runtime/storage/files.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
+import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import type { SyncTimes } from "../../runtime/storage/journal-syncs.ts";
 import {
   type ManifestFile,
@@ -66,7 +67,12 @@ export class WorkerStorage {
   readonly #survey: Survey;
   /** Files that this worker needs no more; others may. */
   readonly #released = new Set<string>();
+  /** The last writing of the manifest; a failed one does not stop the next. */
   #manifestWriting: Promise<void> = Promise.resolve();
+  /** Snapshots that the manifest replaces: they go once it names their successors. */
+  readonly #replaced = new Set<string>();
+  /** Snapshots are not named yet, or what they replace is still there: something failed. */
+  isBehind = false;
   /** How far the files of a failed journal count. */
   #trusted: readonly ManifestFile[] | null = null;
 
@@ -114,7 +120,7 @@ export class WorkerStorage {
     }
     for (const vnode of vnodes.values()) target.adopt(vnode);
     for (const file of this.#survey.files) this.space.add(ownPart(file, (id) => this.#owns(id)));
-    for (const { id, sequence } of this.#vnodes.values()) this.space.snapshotTaken(id, sequence);
+    for (const name of this.#survey.leftovers) this.space.add({ name, ...NOTHING });
     const tornBytes = this.#survey.files.reduce((sum, file) => sum + file.droppedBytes, 0);
     return { ops: recovery.ops, tornBytes };
   }
@@ -177,39 +183,47 @@ export class WorkerStorage {
 
   /** One manifest at a time, each as things are when its turn comes. */
   #writeManifest(): Promise<void> {
-    this.#manifestWriting = this.#manifestWriting.then(() => {
-      const { nodeId, boot, folder } = this.#args;
-      const old = manifestFiles(this.#survey).filter(({ name }) => !this.#released.has(name));
-      const own: readonly ManifestFile[] =
-        this.#trusted ??
-        this.journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
-      return writeManifest(systemFiles, folder, {
-        nodeId,
-        boot,
-        worker: this.#index,
-        vnodes: [...this.#vnodes.values()],
-        files: [...old, ...own.filter(({ name }) => !this.#released.has(name))],
-      });
-    });
-    return this.#manifestWriting;
+    const written = this.#manifestWriting.then(() => this.#replaceManifest());
+    this.#manifestWriting = written.catch(() => undefined);
+    return written;
+  }
+
+  async #replaceManifest(): Promise<void> {
+    const { nodeId, boot, folder } = this.#args;
+    const old = manifestFiles(this.#survey).filter(({ name }) => !this.#released.has(name));
+    const own: readonly ManifestFile[] =
+      this.#trusted ?? this.journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
+    const files = [...old, ...own.filter(({ name }) => !this.#released.has(name))];
+    const vnodes = [...this.#vnodes.values()];
+    const replaced = [...this.#replaced];
+    this.isBehind = true;
+    await writeManifest(systemFiles, folder, { nodeId, boot, worker: this.#index, vnodes, files });
+    for (const { id, sequence } of vnodes) this.space.snapshotTaken(id, sequence);
+    for (const name of replaced) {
+      await this.removeFile(name);
+      this.#replaced.delete(name);
+    }
+    this.isBehind = false;
   }
 
   /** These snapshots are durable: the manifest names them, and what they replace goes. */
-  async snapshotsTaken(taken: readonly TakenSnapshot[]): Promise<void> {
-    const stale: string[] = [];
+  snapshotsTaken(taken: readonly TakenSnapshot[]): Promise<void> {
     for (const { vnodeId, name, sequence } of taken) {
       const before = this.#vnodes.get(vnodeId)?.snapshot;
-      if (before !== undefined && before !== name) stale.push(before);
+      if (before !== undefined && before !== name) this.#replaced.add(before);
       this.#vnodes.set(vnodeId, { id: vnodeId, snapshot: name, sequence });
     }
-    await this.#writeManifest();
-    for (const { vnodeId, sequence } of taken) this.space.snapshotTaken(vnodeId, sequence);
-    for (const name of stale) await this.removeFile(name);
+    return this.#writeManifest();
   }
 
   /** Removes a file that no manifest names. */
   removeFile(name: string): Promise<void> {
     return systemFiles.remove(`${this.#args.folder}/${name}`);
+  }
+
+  /** Whether a journal file was written by this worker in this boot, before its restart or since. */
+  isOwn(name: string): boolean {
+    return parseJournalFileName(name)?.boot === this.#args.boot;
   }
 
   /** No manifest of this worker names these files any more when this returns. */
@@ -273,6 +287,8 @@ export class WorkerStorage {
     return this.journal.close();
   }
 }
+
+const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };
 
 /** What a file holds of this worker's vnodes: the rest does not concern it. */
 function ownPart(file: ClosedFile, owns: (vnodeId: number) => boolean): ClosedFile {

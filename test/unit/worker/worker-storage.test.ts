@@ -1,9 +1,9 @@
 /**
- * What workers keep of a data folder over their ends and restarts: nothing that is needed goes, and
- * what is not needed does.
+ * What workers keep of a data folder over their ends, restarts and failed calls: nothing that is
+ * needed goes, and what is not needed does.
  */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Vnode } from "../../../actors/vnode/vnode.ts";
@@ -16,12 +16,13 @@ import { systemRandom } from "../../../runtime/base/prng.ts";
 import { HybridClock } from "../../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../../runtime/causality/op.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
+import { manifestName } from "../../../runtime/storage/manifest.ts";
 import { SlabPool } from "../../../runtime/table/slab-pool.ts";
 import { emptyFolder } from "../../support/command-line.ts";
 import { setStrings } from "../../support/partitions.ts";
 
 const MB = 1024 * 1024;
-const LAST = 255;
+const [FIRST, LAST] = [1, 255];
 const fail = () => assert.fail();
 
 interface Start {
@@ -90,6 +91,13 @@ async function startWorker({ folder, boot, index = 0, workers = 1, durability = 
   return { storage, of, oldFiles, released, fill, finishSnapshot };
 }
 
+/** Makes the next writings of a manifest fail; returns what ends that. */
+function blockManifest(folder: string, boot: number): () => void {
+  const path = join(folder, `${manifestName({ boot, worker: 0 })}.tmp`);
+  mkdirSync(path);
+  return () => rmdirSync(path);
+}
+
 test("a worker that needs an old file no more takes it from nobody who has not started yet", async () => {
   using data = emptyFolder();
   const folder = data.path;
@@ -108,4 +116,40 @@ test("a worker that needs an old file no more takes it from nobody who has not s
   const late = await startWorker({ folder, boot: 3, index: 1, workers: 2 });
   assert.equal(late.of(LAST).partition.sequence, sequence);
   await late.storage.close();
+});
+
+test("a manifest that could not be written is written later, and then frees what it had to free", async () => {
+  using data = emptyFolder();
+  const folder = data.path;
+  const { storage, oldFiles, of, fill, finishSnapshot } = await startWorker({ folder, boot: 1 });
+  setStrings(of(FIRST).partition, [["a", "1"]]);
+  const first = finishSnapshot(FIRST);
+  await storage.snapshotsTaken([first]);
+  await fill(FIRST, 1);
+  const unblock = blockManifest(folder, 1);
+  const second = finishSnapshot(FIRST);
+  await assert.rejects(storage.snapshotsTaken([second]));
+  await assert.rejects(oldFiles.clean());
+  assert.ok(readdirSync(folder).includes(first.name));
+  unblock();
+  await oldFiles.clean();
+  await oldFiles.clean();
+  assert.ok(!readdirSync(folder).includes(first.name));
+  assert.equal(storage.journal.files().length, 1);
+  await storage.close();
+});
+
+test("what a worker logged before it was restarted goes when nothing needs it", async () => {
+  using data = emptyFolder();
+  const folder = data.path;
+  const dead = await startWorker({ folder, boot: 1 });
+  await dead.fill(FIRST, 1);
+  await dead.storage.close();
+  const { storage, oldFiles, released, finishSnapshot } = await startWorker({ folder, boot: 1 });
+  await storage.snapshotsTaken([finishSnapshot(FIRST)]);
+  await oldFiles.clean();
+  const [own] = storage.journal.files();
+  const logs = () => readdirSync(folder).filter((name) => name.endsWith(".log"));
+  assert.deepEqual([logs(), released], [[own?.name], []]);
+  await storage.close();
 });
