@@ -22,6 +22,8 @@ export class WorkerLog implements VnodeLog, Gates {
   readonly #durabilities: readonly Durability[];
   readonly #filter = new Float64Array(FILTER_ENTRIES);
   #waiting: { commit: number; done: () => void }[] = [];
+  /** Those who wait only as long as there is room. */
+  #settling: { commit: number; done: () => void }[] = [];
   /** The writer whose op came last, and its bytes as words: nearly always the same one. */
   #lastBuffer: Buffer | null = null;
   #lastWords: Int32Array = new Int32Array(0);
@@ -71,10 +73,28 @@ export class WorkerLog implements VnodeLog, Gates {
 
   /** Calls back once everything appended so far is durable; asks for that. */
   sync(done: () => void): void {
-    const journal = this.#journal;
-    const commit = journal.collecting - (journal.pendingBytes === 0 ? 1 : 0);
-    journal.syncNow();
+    const commit = this.#lastCommit;
+    this.#journal.syncNow();
     this.whenDurable(commit, done);
+  }
+
+  /**
+   * Resolves once everything appended so far is durable; where the disk has no room for it, once
+   * what is written is. Also when the journal is dead.
+   */
+  settled(): Promise<void> {
+    const commit = this.#lastCommit;
+    this.#journal.syncNow();
+    return new Promise((done) => {
+      this.#settling.push({ commit, done });
+      this.moved();
+    });
+  }
+
+  /** The commit that holds the last op appended. */
+  get #lastCommit(): number {
+    const { collecting, pendingBytes } = this.#journal;
+    return pendingBytes === 0 ? collecting - 1 : collecting;
   }
 
   append(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
@@ -112,8 +132,7 @@ export class WorkerLog implements VnodeLog, Gates {
 
   /** Resolves once everything appended so far is written. */
   written(): Promise<void> {
-    const commit = this.#journal.collecting - (this.#journal.pendingBytes === 0 ? 1 : 0);
-    return new Promise((resolve) => this.#whenWritten(commit, resolve));
+    return new Promise((resolve) => this.#whenWritten(this.#lastCommit, resolve));
   }
 
   #whenWritten(commit: number, done: () => void): void {
@@ -127,12 +146,17 @@ export class WorkerLog implements VnodeLog, Gates {
     this.moved();
   }
 
-  /** The journal has made more durable. */
+  /** The journal has made more durable, has no room, or is dead. */
   moved(): void {
-    if (this.#waiting.length === 0) return;
-    const { durableThrough } = this.#journal;
-    const ready = this.#waiting.filter(({ commit }) => commit <= durableThrough);
+    if (this.#waiting.length === 0 && this.#settling.length === 0) return;
+    const { durableThrough, writtenThrough, full, dead } = this.#journal;
+    const isStuck = dead || (full && durableThrough === writtenThrough);
+    const ready = [
+      ...this.#waiting.filter(({ commit }) => commit <= durableThrough),
+      ...this.#settling.filter(({ commit }) => isStuck || commit <= durableThrough),
+    ];
     this.#waiting = this.#waiting.filter(({ commit }) => commit > durableThrough);
+    this.#settling = this.#settling.filter(({ commit }) => !isStuck && commit > durableThrough);
     for (const { done } of ready) done();
   }
 

@@ -69,10 +69,12 @@ export class WorkerStorage {
   readonly #released = new Set<string>();
   /** The last writing of the manifest; a failed one does not stop the next. */
   #manifestWriting: Promise<void> = Promise.resolve();
+  /** Finished snapshots that the manifest is to name. */
+  #taken: TakenSnapshot[] = [];
   /** Snapshots that the manifest replaces: they go once it names their successors. */
   readonly #replaced = new Set<string>();
-  /** Snapshots are not named yet, or what they replace is still there: something failed. */
-  isBehind = false;
+  /** The manifest does not say what it should. */
+  #isUnwritten = false;
   /** How far the files of a failed journal count. */
   #trusted: readonly ManifestFile[] | null = null;
 
@@ -189,6 +191,7 @@ export class WorkerStorage {
   }
 
   async #replaceManifest(): Promise<void> {
+    if (this.#taken.length > 0) await this.#nameTaken();
     const { nodeId, boot, folder } = this.#args;
     const old = manifestFiles(this.#survey).filter(({ name }) => !this.#released.has(name));
     const own: readonly ManifestFile[] =
@@ -196,24 +199,47 @@ export class WorkerStorage {
     const files = [...old, ...own.filter(({ name }) => !this.#released.has(name))];
     const vnodes = [...this.#vnodes.values()];
     const replaced = [...this.#replaced];
-    this.isBehind = true;
+    this.#isUnwritten = true;
     await writeManifest(systemFiles, folder, { nodeId, boot, worker: this.#index, vnodes, files });
+    this.#isUnwritten = false;
     for (const { id, sequence } of vnodes) this.space.snapshotTaken(id, sequence);
     for (const name of replaced) {
       await this.removeFile(name);
       this.#replaced.delete(name);
     }
-    this.isBehind = false;
   }
 
-  /** These snapshots are durable: the manifest names them, and what they replace goes. */
-  snapshotsTaken(taken: readonly TakenSnapshot[]): Promise<void> {
-    for (const { vnodeId, name, sequence } of taken) {
+  /**
+   * The manifest names the finished snapshots whose ops are durable in the log as well: a transaction
+   * over several vnodes is one frame there, and no part of it may last without the others. What a
+   * full disk keeps from being written is named later.
+   */
+  async #nameTaken(): Promise<void> {
+    const { journal } = this;
+    const taken = this.#taken;
+    this.#taken = [];
+    await this.log.settled();
+    const isUnsure = ({ vnodeId, sequence }: TakenSnapshot) =>
+      journal.dead || journal.isPending(vnodeId, sequence);
+    this.#taken = [...taken.filter(isUnsure), ...this.#taken];
+    for (const snapshot of taken) {
+      if (isUnsure(snapshot)) continue;
+      const { vnodeId, name, sequence } = snapshot;
       const before = this.#vnodes.get(vnodeId)?.snapshot;
       if (before !== undefined && before !== name) this.#replaced.add(before);
       this.#vnodes.set(vnodeId, { id: vnodeId, snapshot: name, sequence });
     }
+  }
+
+  /** These snapshots are durable: the manifest names them, and what they replace goes. */
+  snapshotsTaken(taken: readonly TakenSnapshot[]): Promise<void> {
+    this.#taken.push(...taken);
     return this.#writeManifest();
+  }
+
+  /** Snapshots are not named yet, or what they replace is still there: something failed. */
+  get isBehind(): boolean {
+    return this.#isUnwritten || this.#taken.length > 0 || this.#replaced.size > 0;
   }
 
   /** Removes a file that no manifest names. */
@@ -279,6 +305,7 @@ export class WorkerStorage {
    */
   async distrust(): Promise<void> {
     this.#trusted = this.journal.trusted();
+    this.log.moved();
     await this.#writeManifest();
   }
 
@@ -336,6 +363,7 @@ export async function openStorage(
       events.onDurable();
     },
     onWritten: () => events.onDurable(),
+    onFull: () => storage?.log.moved(),
     onFailed: (error) => events.onFailed(error),
     syncTimes: events.syncTimes,
   });

@@ -178,6 +178,13 @@ export class FrameArena {
     return this.#entries;
   }
 
+  /** Whether an op of the vnode, up to this sequence, is in this frame. */
+  holds(vnodeId: number, sequence: number): boolean {
+    const slot = this.#slots.get(vnodeId);
+    const entry = slot === undefined ? -1 : (this.#entryOf[slot] as number);
+    return entry >= 0 && (this.#entryFirst[entry] as number) <= sequence;
+  }
+
   /** Lays the segment entries and the padding behind the ops; returns where the entries begin. */
   layDirectory(): number {
     const target = this.bytes;

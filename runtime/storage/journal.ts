@@ -132,6 +132,11 @@ export class Journal {
     return this.#arena.at - FRAME_HEADER_BYTES;
   }
 
+  /** Whether an op of the vnode, up to this sequence, is not even written. */
+  isPending(vnodeId: number, sequence: number): boolean {
+    return this.#arena.holds(vnodeId, sequence);
+  }
+
   /** First file number of a Journal that follows this one in the same boot. */
   get nextFile(): number {
     return this.#space.nextNumber;
@@ -219,9 +224,10 @@ export class Journal {
   syncNow(): void {
     if (this.#dead) return;
     this.commit();
-    if (this.#arena.ops > 0) this.#syncWanted = true;
-    else if (this.#syncs.busy) this.#syncWanted = this.#written > this.#syncs.covers;
-    else if (this.#written > this.#syncs.through) this.#sync();
+    // What finds no room waits for it, but not what is written.
+    if (!this.#syncs.busy && this.#written > this.#syncs.through) this.#sync();
+    this.#syncWanted =
+      this.#arena.ops > 0 || (this.#syncs.busy && this.#written > this.#syncs.covers);
   }
 
   /**

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WorkerLog } from "../../../actors/worker/worker-log.ts";
-import { newDisk, openJournal, until } from "../storage/support.ts";
+import { newDisk, openJournal, turns, until } from "../storage/support.ts";
 
 const KEY = 7;
 const OP = Buffer.from("an op of eight words, in place..");
@@ -39,4 +39,23 @@ test("a reader does not wait for an op that was rolled back, but for the one bef
   await until(() => log.isOpen(gate));
   assert.equal(keys.gateOf(KEY), 0);
   assert.equal(log.gateOfAll(0), 0);
+});
+
+test("who waits for the log to settle waits for no room on the disk, but for what is written", async () => {
+  const disk = await newDisk();
+  const moved = () => log.moved();
+  const { journal } = await openJournal(disk.mount(), { onDurable: moved, onFull: moved });
+  const log = new WorkerLog(journal, ["os"]);
+  disk.capacityBytes = disk.usedBytes;
+  const large = Buffer.alloc(1500, OP);
+  let sequence = 0;
+  while (!journal.full || journal.pendingBytes === 0) {
+    log.append(1, ++sequence, large, 0, large.length);
+    journal.commit();
+    await turns(30);
+  }
+  assert.ok(journal.durableThrough < journal.writtenThrough);
+  await log.settled();
+  assert.equal(journal.durableThrough, journal.writtenThrough);
+  assert.ok(journal.isPending(1, sequence) && !journal.isPending(1, sequence - 1));
 });

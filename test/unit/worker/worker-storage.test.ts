@@ -3,7 +3,7 @@
  * needed goes, and what is not needed does.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Vnode } from "../../../actors/vnode/vnode.ts";
@@ -16,13 +16,13 @@ import { systemRandom } from "../../../runtime/base/prng.ts";
 import { HybridClock } from "../../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../../runtime/causality/op.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
-import { manifestName } from "../../../runtime/storage/manifest.ts";
+import { decodeManifest, manifestName } from "../../../runtime/storage/manifest.ts";
 import { SlabPool } from "../../../runtime/table/slab-pool.ts";
 import { emptyFolder } from "../../support/command-line.ts";
 import { setStrings } from "../../support/partitions.ts";
 
 const MB = 1024 * 1024;
-const [FIRST, LAST] = [1, 255];
+const [FIRST, SECOND, LAST] = [1, 2, 255];
 const fail = () => assert.fail();
 
 interface Start {
@@ -151,5 +151,20 @@ test("what a worker logged before it was restarted goes when nothing needs it", 
   const [own] = storage.journal.files();
   const logs = () => readdirSync(folder).filter((name) => name.endsWith(".log"));
   assert.deepEqual([logs(), released], [[own?.name], []]);
+  await storage.close();
+});
+
+test("a snapshot never lasts longer than the rest of a transaction that it holds a part of", async () => {
+  using data = emptyFolder();
+  const { path: folder } = data;
+  const { storage, of, finishSnapshot } = await startWorker({ folder, boot: 1 });
+  // One turn, one frame: all of it or nothing.
+  for (const id of [FIRST, SECOND]) setStrings(of(id).partition, [["a", "1"]]);
+  await storage.snapshotsTaken([finishSnapshot(FIRST)]);
+  const { vnodes } = decodeManifest(
+    readFileSync(join(folder, manifestName({ boot: 1, worker: 0 }))),
+    "",
+  );
+  assert.deepEqual([vnodes.length, storage.journal.durableThrough], [1, 1]);
   await storage.close();
 });
