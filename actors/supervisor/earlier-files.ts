@@ -1,7 +1,7 @@
 /**
  * Removes what earlier boots left in the data folder and nobody needs any more: their manifests,
- * once every worker of this boot has written its own, and journal files, once every worker has
- * released them. One boot's files would otherwise stay for ever.
+ * once every worker of this boot has written its own, journal files, once every worker has released
+ * them, and snapshots that were replaced. One boot's files would otherwise stay for ever.
  *
  * Invariants: a journal file goes only after no manifest on the disk names it, the earlier ones
  * included; a worker that restarts has released nothing yet.
@@ -9,6 +9,7 @@
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import { parseManifestName, readManifests } from "../../runtime/storage/manifest.ts";
+import { staleSnapshots } from "../../runtime/storage/snapshot.ts";
 
 export interface EarlierFilesOptions {
   readonly fs: FileSystem;
@@ -68,16 +69,18 @@ export class EarlierFiles {
     return this.#working;
   }
 
-  /** Journal files of earlier boots that no manifest names: spares, and what a crash left. */
+  /**
+   * Journal files of earlier boots that no manifest names (spares, and what a crash left), and
+   * snapshots that a named one has replaced.
+   */
   async #removeUnnamed(names: readonly string[]): Promise<void> {
     const { fs, folder, boot, nodeId } = this.#options;
     const manifests = await readManifests(fs, folder, nodeId);
-    await this.#remove(
-      names.filter((name) => {
-        const isEarlier = (parseJournalFileName(name)?.boot ?? boot) < boot;
-        return isEarlier && !manifests.files.has(name);
-      }),
-    );
+    const journals = names.filter((name) => {
+      const isEarlier = (parseJournalFileName(name)?.boot ?? boot) < boot;
+      return isEarlier && !manifests.files.has(name);
+    });
+    await this.#remove([...journals, ...staleSnapshots(names, manifests.vnodes)]);
   }
 
   async #removeReleased(): Promise<void> {

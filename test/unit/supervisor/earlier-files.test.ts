@@ -5,6 +5,7 @@ import { EarlierFiles } from "../../../actors/supervisor/earlier-files.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { writeManifest } from "../../../runtime/storage/manifest.ts";
 import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { snapshotName } from "../../../runtime/storage/snapshot.ts";
 
 const FOLDER = "/data";
 const NODE = "0123456789abcdef";
@@ -73,4 +74,17 @@ test("a spare of an earlier boot, that no manifest names, is removed", async () 
   await (await fs.create(`${FOLDER}/journal-00000001-001-00000004.log`, "new")).close();
   files.superseded();
   assert.deepEqual(await left(), [OLD, OLD_NEXT, OWN, OWN_MANIFEST]);
+});
+
+test("a snapshot that a named one has replaced is removed, a newer one stays", async () => {
+  const { files, left, fs } = await staged();
+  const name = (sequence: number) => snapshotName({ vnodeId: 7, sequence });
+  const [replaced, named, next] = [name(3), name(5), name(8)];
+  for (const one of [replaced, named, next])
+    await (await fs.create(`${FOLDER}/${one}`, "new")).close();
+  const vnodes = [{ id: 7, snapshot: named, sequence: 5 }];
+  await writeManifest(fs, FOLDER, { nodeId: NODE, boot: 2, worker: 1, vnodes, files: [] });
+  files.superseded();
+  const snapshots = (await left()).filter((one) => one.endsWith(".snap"));
+  assert.deepEqual(snapshots, [named, next]);
 });
