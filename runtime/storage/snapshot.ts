@@ -17,6 +17,7 @@ import {
   type FileSystem,
   type ReadFile,
   synced,
+  systemCode,
   TEMPORARY_SUFFIX,
 } from "./files.ts";
 
@@ -226,7 +227,8 @@ async function withFile<T>(
   try {
     file = await fs.open(path, "read");
   } catch (error) {
-    throw damaged(path, 0, "it cannot be opened", error);
+    if (systemCode(error) !== "ENOENT") throw unread(path, 0, error);
+    throw damaged(path, 0, "the file is missing", error);
   }
   try {
     return await run(file);
@@ -301,8 +303,14 @@ async function read(file: ReadFile, buffer: Buffer, length: number, at: number):
   try {
     return await file.read(buffer, 0, length, at);
   } catch (error) {
-    throw damaged(file.path, at, "the disk does not give its bytes", error);
+    throw unread(file.path, at, error);
   }
+}
+
+/** A call that failed is damage only if the disk says so: too many open files are not. */
+function unread(path: string, at: number, error: unknown): CoterieError {
+  if (systemCode(error) !== "EIO") return diskError(error, "read", path);
+  return damaged(path, at, "the disk does not give its bytes", error);
 }
 
 function damaged(path: string, offset: number, what: string, cause?: unknown): CoterieError {

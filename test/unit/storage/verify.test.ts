@@ -66,9 +66,11 @@ test("a disk that does not give a file's bytes is damage; another error says not
     const fs = {
       open: () => Promise.reject(Object.assign(new Error(code), { code })),
     };
-    const found = verifyFile(fs, { ...args, name: JOURNAL });
-    if (isDamage) assert.equal((await found).kind, "damaged");
-    else await assert.rejects(found);
+    for (const name of [snapshot, JOURNAL]) {
+      const found = verifyFile(fs, { ...args, name });
+      if (isDamage) assert.equal((await found).kind, "damaged");
+      else await assert.rejects(found);
+    }
   }
   assert.equal((await verifyFile(disk.mount(), args)).kind, "whole");
 });
