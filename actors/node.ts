@@ -103,6 +103,7 @@ class Node implements LocalNode, AdminSource {
       path: config.dataFolder,
       clusterId: config.cluster,
       nodeName: config.self.name,
+      partitions: config.keyspaces.map(({ partitions }) => partitions),
       pid: process.pid,
     });
     await this.#removePortsFile();

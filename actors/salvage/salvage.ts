@@ -152,7 +152,8 @@ async function copyReadable(
     damaged({ path: from, offset: 0, what: "it has snapshots and no manifest" });
   }
   const isManifestWhole = damages.every(({ path }) => path.endsWith("node.json"));
-  const identity = { ...newIdentity({ ...options, ...old }), boot: FIRST_BOOT };
+  const partitions = old?.partitions ?? [];
+  const identity = { ...newIdentity({ ...options, ...old }), boot: FIRST_BOOT, partitions };
   const { hashSeed } = identity;
   const vnodes = new RescuedVnodes({ ...options, hashSeed, folder: from, manifests, damaged });
   await vnodes.load(names, isManifestWhole);

@@ -6,7 +6,7 @@
  * what was recovered but perhaps never synced is written again and synced before anything serves.
  */
 import { systemTimers } from "../../runtime/base/clock.ts";
-import type { CoterieError } from "../../runtime/base/errors.ts";
+import { CoterieError } from "../../runtime/base/errors.ts";
 import { type Random, systemRandom } from "../../runtime/base/prng.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
 import { type ClosedFile, FileSpace } from "../../runtime/storage/file-space.ts";
@@ -100,7 +100,7 @@ export class WorkerStorage {
     const { keyspaces, workers } = this.#args.config;
     if (vnodeId >>> 16 === SYSTEM_KEYSPACE) return (vnodeId & 0xffff) % workers === this.#index;
     const keyspace = keyspaces[vnodeId >>> 16];
-    if (keyspace === undefined) return this.#index === 0;
+    if (keyspace === undefined) throw unknownKeyspace(vnodeId >>> 16, this.#args.folder);
     return workerOf(vnodeId & 0xffff, keyspace.partitions, workers) === this.#index;
   }
 
@@ -313,6 +313,15 @@ export class WorkerStorage {
   close(): Promise<void> {
     return this.journal.close();
   }
+}
+
+function unknownKeyspace(keyspace: number, folder: string): CoterieError {
+  return new CoterieError(
+    "CONFIG_INVALID",
+    `the data folder ${folder} holds data of keyspace ${keyspace}, which the configuration does not ` +
+      "have: add it again (keyspaces.count)",
+    { detail: { path: folder, keyspace } },
+  );
 }
 
 const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };

@@ -66,7 +66,7 @@ const keyspace = object({
   partitions: field(
     integer(1, SLOTS, { powerOfTwo: true }),
     PARTITIONS_DEFAULT,
-    "Equal parts of the ring (Q). Fixed once the keyspace holds data.",
+    "Equal parts of the ring (Q). Fixed once a node has started with them.",
   ),
   replicas: field(
     integer(1, CONFIG_NODES_MAX, { words: ["auto"] }),

@@ -25,6 +25,8 @@ export interface DataFolderOptions {
   /** Cluster and node as configured: the folder of another is refused. */
   readonly clusterId: string;
   readonly nodeName: string;
+  /** Of each keyspace: a key of a folder that was written with another number would not be found. */
+  readonly partitions: readonly number[];
   readonly pid: number;
 }
 
@@ -38,6 +40,8 @@ export interface NodeIdentity {
   readonly hashSeed: number;
   /** Starts of this folder, this one included. */
   readonly boot: number;
+  /** Partitions of each keyspace, by index; of those, too, that are not configured any more. */
+  readonly partitions: readonly number[];
 }
 
 export interface DataFolder extends NodeIdentity {
@@ -62,11 +66,13 @@ export async function openDataFolder(options: DataFolderOptions): Promise<DataFo
     if (known === undefined) refuseForeign(names, options.path);
     const identity = known ?? newIdentity(options);
     checkOwner(identity, options, realPath);
+    checkPartitions(identity, options, realPath);
     for (const name of names) {
       if (name.endsWith(TEMPORARY_SUFFIX)) await fs.remove(`${realPath}/${name}`);
     }
     const boot = Math.max(identity.boot, largestBoot(names)) + 1;
-    const started = { ...identity, boot };
+    const removed = identity.partitions.slice(options.partitions.length);
+    const started = { ...identity, boot, partitions: [...options.partitions, ...removed] };
     await writeIdentity(fs, realPath, started);
     await replaceFile(fs, realPath, PID_NAME, Buffer.from(`${options.pid}\n`));
     return {
@@ -174,7 +180,8 @@ export function newIdentity({
   nodeName,
   random,
 }: Pick<DataFolderOptions, "clusterId" | "nodeName" | "random">): NodeIdentity {
-  return { nodeId: randomId(random), clusterId, nodeName, hashSeed: random.u32(), boot: 0 };
+  const hashSeed = random.u32();
+  return { nodeId: randomId(random), clusterId, nodeName, hashSeed, boot: 0, partitions: [] };
 }
 
 /** What a mount, a shell or a first start that was cut short leaves in a folder. */
@@ -199,9 +206,27 @@ function checkOwner(identity: NodeIdentity, options: DataFolderOptions, path: st
   );
 }
 
+/** Keys would be looked for in other partitions than those that hold them. */
+function checkPartitions(
+  known: NodeIdentity,
+  { partitions }: DataFolderOptions,
+  path: string,
+): void {
+  const keyspace = partitions.findIndex((count, i) => count !== (known.partitions[i] ?? count));
+  if (keyspace < 0) return;
+  const before = known.partitions[keyspace];
+  throw new CoterieError(
+    "CONFIG_INVALID",
+    `keyspace ${keyspace} has ${before} partitions in the data folder ${path}, and ` +
+      `${partitions[keyspace]} in the configuration: they are fixed at a folder's first start. ` +
+      "Set them back, or choose another folder with --data",
+    { detail: { path, keyspace, partitions: before } },
+  );
+}
+
 function encodeIdentity(identity: NodeIdentity): Buffer {
-  const { nodeId, clusterId, nodeName, hashSeed, boot } = identity;
-  const value = { format: NODE_FORMAT, nodeId, clusterId, nodeName, hashSeed, boot };
+  const { nodeId, clusterId, nodeName, hashSeed, boot, partitions } = identity;
+  const value = { format: NODE_FORMAT, nodeId, clusterId, nodeName, hashSeed, boot, partitions };
   return sealText(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
@@ -227,7 +252,7 @@ export async function readIdentity(
   if (isRecord(value) && value.format !== NODE_FORMAT) {
     throw unknownFormat(path, value.format, NODE_FORMAT);
   }
-  const { nodeId, clusterId, nodeName, hashSeed, boot } = value ?? {};
+  const { nodeId, clusterId, nodeName, hashSeed, boot, partitions = [] } = value ?? {};
   const whole =
     typeof nodeId === "string" &&
     /^[0-9a-f]{16}$/.test(nodeId) &&
@@ -235,7 +260,9 @@ export async function readIdentity(
     typeof nodeName === "string" &&
     typeof hashSeed === "number" &&
     typeof boot === "number" &&
-    Number.isSafeInteger(boot);
-  if (whole) return { nodeId, clusterId, nodeName, hashSeed, boot };
+    Number.isSafeInteger(boot) &&
+    Array.isArray(partitions) &&
+    partitions.every((count) => Number.isSafeInteger(count));
+  if (whole) return { nodeId, clusterId, nodeName, hashSeed, boot, partitions };
   throw corrupt("the identity", { path, offset: 0, what: "its checksum or a field does not fit" });
 }

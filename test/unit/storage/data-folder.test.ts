@@ -20,6 +20,7 @@ function options(disk: MemoryDisk, more: Partial<DataFolderOptions> = {}): DataF
     path: FOLDER,
     clusterId: "main",
     nodeName: "n1",
+    partitions: [256, 16],
     pid: 4711,
     ...more,
   };
@@ -152,4 +153,15 @@ test("the machine's lock is exclusive for every name of a folder", async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("a keyspace keeps its partitions, also while it is not configured", async () => {
+  const disk = await newDisk();
+  await openDataFolder(options(disk));
+  const changed = openDataFolder(options(disk, { partitions: [256, 32] }));
+  await assert.rejects(changed, code("CONFIG_INVALID", "keyspace 1 has 16 partitions", FOLDER));
+  for (const partitions of [[256], [256, 16, 64]])
+    await openDataFolder(options(disk, { partitions }));
+  const again = openDataFolder(options(disk, { partitions: [256, 16, 32] }));
+  await assert.rejects(again, code("CONFIG_INVALID", "keyspace 2"));
 });

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Vnode } from "../../../actors/vnode/vnode.ts";
+import { Vnode, vnodeId } from "../../../actors/vnode/vnode.ts";
 import { OldFiles } from "../../../actors/worker/old-files.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
@@ -30,13 +30,14 @@ interface Start {
   readonly boot: number;
   readonly index?: number;
   readonly workers?: number;
-  readonly durability?: "always" | "os";
+  readonly keyspaces?: number;
 }
 
 /** One worker's storage with what it recovers, in journal files of 1 MB. */
-async function startWorker({ folder, boot, index = 0, workers = 1, durability = "always" }: Start) {
+async function startWorker({ folder, boot, index = 0, workers = 1, keyspaces = 16 }: Start) {
+  const journal = { fileBytes: MB, reserveBytes: 0 };
   const config = embeddedConfig(
-    { config: { journal: { fileBytes: MB, reserveBytes: 0 } }, workers, durability },
+    { config: { journal, keyspaces: { count: keyspaces } }, workers, durability: "always" },
     { folder, machine: { cores: 4, memoryBytes: 1024 * MB } },
   );
   const args = { config, nodeId: "00112233445566aa", boot, folder } as WorkerArgs;
@@ -167,4 +168,16 @@ test("a snapshot never lasts longer than the rest of a transaction that it holds
   );
   assert.deepEqual([vnodes.length, storage.journal.durableThrough], [1, 1]);
   await storage.close();
+});
+
+test("a folder with data of a keyspace that is not configured any more is refused, not emptied", async () => {
+  using data = emptyFolder();
+  const { path: folder } = data;
+  const { storage, of } = await startWorker({ folder, boot: 1 });
+  setStrings(of(vnodeId(3, 7)).partition, [["a", "1"]]);
+  await storage.close();
+  await assert.rejects(startWorker({ folder, boot: 2, keyspaces: 3 }), /holds data of keyspace 3/);
+  const again = await startWorker({ folder, boot: 3 });
+  assert.equal(again.of(vnodeId(3, 7)).partition.sequence, 1);
+  await again.storage.close();
 });
