@@ -1,7 +1,7 @@
 /**
  * Lets journal files go: a file that nothing needs is reused or removed. Once the closed files
- * outgrow the tables, whoever keeps the oldest of them alive gets a snapshot, so that a vnode that
- * is hardly written to pins no file.
+ * outgrow the tables, or the disk is full, whoever keeps the oldest of them alive gets a snapshot, so
+ * that a vnode that is hardly written to pins no file. On a full disk the reserve is given to that.
  *
  * Invariant: a file goes only after the manifest has stopped naming it.
  */
@@ -17,6 +17,8 @@ export interface OldFilesOptions {
   want(vnode: Vnode): void;
   /** Whether snapshots are being taken, the manifest's naming them included. */
   isSnapshotting(): boolean;
+  /** Resolves when no snapshot is asked for any more. */
+  snapshotsIdle(): Promise<void>;
   /** Files of earlier boots that this worker needs no more; others may. */
   released(names: readonly string[]): void;
 }
@@ -26,6 +28,8 @@ export class OldFiles {
   /** Damaged ones: not to be used again. */
   readonly #damaged = new Set<string>();
   #isCleaning = false;
+  /** The reserve was not enough; it is not tried again before the disk has had room. */
+  #isReserveShort = false;
 
   constructor(options: OldFilesOptions) {
     this.#options = options;
@@ -43,7 +47,11 @@ export class OldFiles {
     try {
       await this.#free();
       const { storage, filesKept } = this.#options;
-      if (storage.space.names().length > filesKept()) this.#unpin();
+      if (storage.journal.full) await this.#makeRoom();
+      else {
+        this.#isReserveShort = false;
+        if (storage.space.names().length > filesKept()) this.#unpin();
+      }
     } finally {
       this.#isCleaning = false;
     }
@@ -69,6 +77,20 @@ export class OldFiles {
     }
     const others = names.filter((name) => !storage.isOwn(name));
     if (others.length > 0) this.#options.released(others);
+  }
+
+  /** The disk is full: snapshots are written to the reserve's room, and free the oldest file. */
+  async #makeRoom(): Promise<void> {
+    const { storage, snapshotsIdle, isSnapshotting } = this.#options;
+    const { space, reserve } = storage;
+    if (this.#isReserveShort || isSnapshotting() || space.oldestPins().length === 0) return;
+    const before = space.names().length;
+    await reserve.lend(async () => {
+      this.#unpin();
+      await snapshotsIdle();
+      await this.#free();
+    });
+    this.#isReserveShort = space.names().length === before;
   }
 
   /**

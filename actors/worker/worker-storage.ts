@@ -65,6 +65,8 @@ export class WorkerStorage {
   readonly #vnodes = new Map<number, ManifestVnode>();
   readonly #manifests: Manifests;
   readonly #survey: Survey;
+  /** Disk space for cleaning. */
+  readonly reserve: Reserve;
   /** Files that this worker needs no more; others may. */
   readonly #released = new Set<string>();
   /** The last writing of the manifest; a failed one does not stop the next. */
@@ -85,6 +87,7 @@ export class WorkerStorage {
     journal: Journal;
     manifests: Manifests;
     survey: Survey;
+    reserve: Reserve;
   }) {
     this.random = options.random;
     this.journal = options.journal;
@@ -92,6 +95,7 @@ export class WorkerStorage {
     this.#index = options.index;
     this.#manifests = options.manifests;
     this.#survey = options.survey;
+    this.reserve = options.reserve;
     const durabilities = options.args.config.keyspaces.map((keyspace) => keyspace.durability);
     this.log = new WorkerLog(options.journal, durabilities);
   }
@@ -380,6 +384,6 @@ export async function openStorage(
     // A full disk: the journal says so by itself, and the reserve is taken when there is space.
     if (!isDiskFull(error)) throw error;
   });
-  const storage = new WorkerStorage({ args, index, random, journal, manifests, survey });
+  const storage = new WorkerStorage({ args, index, random, journal, manifests, survey, reserve });
   return storage;
 }

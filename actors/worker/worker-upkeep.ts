@@ -80,6 +80,7 @@ export class WorkerUpkeep {
       filesKept: () => Math.max(CLOSED_FILES_KEPT, host.memoryBytes / journal.fileBytes),
       want: (vnode) => snapshots.want(vnode),
       isSnapshotting: () => snapshots.isRunning,
+      snapshotsIdle: () => snapshots.idle(),
       released: options.released,
     });
     const failed = (error: unknown) => process.stderr.write(`cleaning failed: ${String(error)}\n`);

@@ -223,7 +223,11 @@ export class JournalSpace {
 
   #waitForSpace(): void {
     const wasFull = this.full;
+    const { fs, folder } = this.#options;
     this.full = true;
+    for (const name of this.#spares.splice(0)) {
+      void fs.remove(`${folder}/${name}`).catch(() => undefined); // a later start removes it
+    }
     this.#retry = this.#options.timers.after(DISK_FULL_RETRY_MS, () => {
       this.#retry = undefined;
       this.#wake();

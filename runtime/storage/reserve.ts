@@ -37,11 +37,12 @@ export class Reserve {
     return this.#inTurn(() => (this.#held ? Promise.resolve() : this.#take()));
   }
 
-  /** Gives the space to cleaning. */
-  release(): Promise<void> {
+  /** Gives the space to cleaning for as long as that takes; `restore` waits for its end. */
+  lend(clean: () => Promise<void>): Promise<void> {
     return this.#inTurn(async () => {
       this.#held = false;
       await this.#fs.remove(this.#path);
+      await clean();
     });
   }
 

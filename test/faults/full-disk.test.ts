@@ -24,9 +24,13 @@ async function acceptsWrites(server: TestServer): Promise<boolean> {
   return ((await answer.json()) as NodeStatus).writes.accepted;
 }
 
+/** Whether this user may mount a disk. */
+function mayMount(): boolean {
+  return spawnSync("unshare", ["-rm", "sh", "-c", "mount -t tmpfs tmpfs /tmp"]).status === 0;
+}
+
 test("a full disk refuses writes with MISCONF, reads and deletes go on, and it resumes by itself", async (context) => {
-  const mount = spawnSync("unshare", ["-rm", "sh", "-c", "mount -t tmpfs tmpfs /tmp"]);
-  if (mount.status !== 0) return context.skip("this user cannot mount");
+  if (!mayMount()) return context.skip("this user cannot mount");
   const config = { journal: { fileBytes: 4 * MEBIBYTE, reserveBytes: MEBIBYTE } };
   await using server = await startServer({ durability: "always", config, through: smallDisk });
   // Seen through the process: the mount is its own.
@@ -53,4 +57,27 @@ test("a full disk refuses writes with MISCONF, reads and deletes go on, and it r
   assert.ok(await acceptsWrites(server));
   const keys = Array.from({ length: written }, (_, i) => `k${i + 1}`);
   assert.equal(await client.call("EXISTS", ...keys), written);
+});
+
+test("a disk that the log has filled is cleaned with the reserve, and writes go on by themselves", async (context) => {
+  if (!mayMount()) return context.skip("this user cannot mount");
+  const config = {
+    journal: { fileBytes: 4 * MEBIBYTE, reserveBytes: MEBIBYTE },
+    // No snapshot is due by itself.
+    snapshot: { logBytesMin: 1024 * MEBIBYTE },
+  };
+  await using server = await startServer({ durability: "always", config, through: smallDisk });
+  writeFileSync(`/proc/${server.pid}/root${server.data}/filler`, Buffer.alloc(8 * MEBIBYTE));
+  const client = await server.connect();
+  const set = async (i: number) => (await client.call("SET", "key", `${i}${VALUE}`)) === "OK";
+  let refused = 0;
+  for (let i = 0; i < 300; i++) {
+    await until(async () => {
+      const isSet = await set(i);
+      if (!isSet) refused++;
+      return isSet ? true : undefined;
+    });
+  }
+  assert.ok(refused > 0, "the disk was full");
+  assert.equal(await client.call("GET", "key"), `299${VALUE}`);
 });

@@ -60,6 +60,7 @@ async function openWorker(context: TestContext) {
     filesKept: () => 0,
     want: ({ id }: Vnode) => void wanted.push(id),
     isSnapshotting: () => false,
+    snapshotsIdle: () => Promise.resolve(),
     released: fail,
   };
   const oldFiles = new OldFiles(options);

@@ -72,6 +72,7 @@ async function startWorker({ folder, boot, index = 0, workers = 1, keyspaces = 1
     filesKept: () => 1000,
     want: fail,
     isSnapshotting: () => false,
+    snapshotsIdle: () => Promise.resolve(),
     released: (names) => void released.push(...names),
   });
   /** Values of half a file until so many further files are full. */
