@@ -33,6 +33,10 @@ import type { WorkerArgs } from "./worker-args.ts";
 import type { RestingFile } from "./worker-control.ts";
 import { WorkerLog } from "./worker-log.ts";
 
+// limits:
+/** Bytes of ops that recovery writes again in one frame, but for the last of its frames. */
+const REWRITE_BYTES_MAX = 4 * 1024 * 1024;
+
 /** Makes and places vnodes during recovery. */
 export interface RecoveryTarget {
   createVnode(id: number): Vnode;
@@ -173,8 +177,14 @@ export class WorkerStorage {
       vnode.logBytes += op.end - op.start;
       if (!provenDurable) this.log.rewrite(op.vnodeId, op.sequence, op.bytes, op.start, op.end);
     };
+    // A frame's ops stay together, but not all that is written again fits in one frame.
+    const pause = async () => {
+      if (this.journal.pendingBytes < REWRITE_BYTES_MAX) return;
+      this.journal.commit();
+      await this.log.written();
+    };
     const filter = (id: number) => this.#owns(id);
-    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp });
+    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp, pause });
   }
 
   #surveyOptions() {

@@ -34,6 +34,8 @@ import {
 // limits:
 /** Ops looked at before recovery lets others have the thread: below a millisecond. */
 export const RECOVERY_SLICE_OPS = 2_000;
+/** Bytes of frames that end a slice, however few ops they hold. */
+export const RECOVERY_SLICE_BYTES = 1024 * 1024;
 
 /** An op in place: reused, and its bytes are only valid, during the call. */
 export interface RecoveredOp {
@@ -55,7 +57,7 @@ export interface RecoverOptions extends SurveyOptions {
    * journal and sync that before the vnode serves, acknowledges or offers anything.
    */
   onOp(op: RecoveredOp, provenDurable: boolean): void;
-  /** Ends a slice: lets the rest of the thread run. */
+  /** Ends a slice, between two frames: lets the rest of the thread run. */
   readonly pause?: () => Promise<void>;
 }
 
@@ -117,7 +119,8 @@ class Replay {
   #ops = 0;
   #skipped = 0;
   #unproven = 0;
-  #slice = 0;
+  #sliceOps = 0;
+  #sliceBytes = 0;
   /** The first op that could not be handed over: its vnode misses earlier ones. */
   #gap = "";
   // Of the frame in hand, by segment: next sequence in it, last one handed over, proven through.
@@ -159,14 +162,21 @@ class Replay {
         if (!this.#replayFrame(file, header, cursor.at, length)) return progress;
         cursor.at += this.#frame.length;
         progress = true;
-        this.#slice += this.#frame.opCount;
-        if (this.#slice >= RECOVERY_SLICE_OPS) {
-          this.#slice = 0;
-          await this.#options.pause?.();
-        }
+        const pausing = this.#endSlice();
+        if (pausing !== undefined) await pausing;
       }
     }
     return progress;
+  }
+
+  /** A frame was replayed: pauses, if it fills the slice. */
+  #endSlice(): Promise<void> | undefined {
+    this.#sliceOps += this.#frame.opCount;
+    this.#sliceBytes += this.#frame.length;
+    if (this.#sliceOps < RECOVERY_SLICE_OPS && this.#sliceBytes < RECOVERY_SLICE_BYTES) return;
+    this.#sliceOps = 0;
+    this.#sliceBytes = 0;
+    return this.#options.pause?.();
   }
 
   #path(file: SurveyedFile): string {

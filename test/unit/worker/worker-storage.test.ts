@@ -31,13 +31,16 @@ interface Start {
   readonly index?: number;
   readonly workers?: number;
   readonly keyspaces?: number;
+  readonly fileBytes?: number;
+  readonly durability?: "always" | "os";
 }
 
-/** One worker's storage with what it recovers, in journal files of 1 MB. */
-async function startWorker({ folder, boot, index = 0, workers = 1, keyspaces = 16 }: Start) {
-  const journal = { fileBytes: MB, reserveBytes: 0 };
+/** One worker's storage with what it recovers. */
+async function startWorker({ folder, boot, index = 0, workers = 1, ...more }: Start) {
+  const { keyspaces = 16, fileBytes = MB, durability = "always" } = more;
+  const journal = { fileBytes, reserveBytes: 0 };
   const config = embeddedConfig(
-    { config: { journal, keyspaces: { count: keyspaces } }, workers, durability: "always" },
+    { config: { journal, keyspaces: { count: keyspaces } }, workers, durability },
     { folder, machine: { cores: 4, memoryBytes: 1024 * MB } },
   );
   const args = { config, nodeId: "00112233445566aa", boot, folder } as WorkerArgs;
@@ -181,4 +184,21 @@ test("a folder with data of a keyspace that is not configured any more is refuse
   const again = await startWorker({ folder, boot: 3 });
   assert.equal(again.of(vnodeId(3, 7)).partition.sequence, 1);
   await again.storage.close();
+});
+
+test("a long tail that may be lost is written again in several frames, each as it was", async () => {
+  using data = emptyFolder();
+  const { path: folder } = data;
+  const size = { folder, fileBytes: 32 * MB };
+  const { storage, of } = await startWorker({ ...size, boot: 1, durability: "os" });
+  for (let i = 0; i < 3; i++) {
+    for (const id of [FIRST, SECOND]) setStrings(of(id).partition, [["a", "v".repeat(3 * MB)]]);
+    storage.journal.commit();
+    await storage.log.written();
+  }
+  assert.equal(storage.journal.durableThrough, 0);
+  const next = await startWorker({ ...size, boot: 2 });
+  assert.equal(next.of(SECOND).partition.sequence, 3);
+  assert.equal(next.storage.journal.writtenThrough, 4, "three frames, and the proof");
+  for (const one of [next.storage, storage]) await one.close();
 });
