@@ -1,8 +1,7 @@
 /**
  * A connection's bytes over TCP. All sockets of a thread are read into one buffer, in place: the
  * `onread` option of net.Socket, which an accepted socket takes only if it is made anew around its
- * handle. They are written to past the stream's own queue: there is one write at a time, and what
- * waits is the connection's (docs/decisions: one read buffer a thread).
+ * handle (docs/decisions: one read buffer a thread).
  */
 import { Socket } from "node:net";
 import type { Transport, TransportEvents } from "./transport.ts";
@@ -24,9 +23,6 @@ export class SocketTransport implements Transport {
   readonly localAddress: string;
   readonly #socket: Socket;
   readonly #events: TransportEvents;
-  #isSending = false;
-  /** What is sent was not taken at once. */
-  #isLate = false;
 
   /** Takes over an accepted socket (accepted with `pauseOnConnect`, so nothing is read yet). */
   constructor(accepted: Socket, keepAliveMs: number, events: TransportEvents) {
@@ -50,6 +46,7 @@ export class SocketTransport implements Transport {
     this.#socket = socket;
     socket.setNoDelay(true);
     if (keepAliveMs > 0) socket.setKeepAlive(true, keepAliveMs);
+    socket.on("drain", () => events.drained());
     socket.on("error", () => socket.destroy());
     socket.on("end", () => events.ended());
     socket.on("close", () => events.gone());
@@ -59,20 +56,12 @@ export class SocketTransport implements Transport {
   send(buffer: Buffer, start: number, end: number): boolean {
     const socket = this.#socket;
     if (socket.destroyed) return true;
-    const bytes = start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end);
-    this.#isSending = true;
-    this.#isLate = false;
-    socket._write(bytes, "buffer" as BufferEncoding, this.#sent);
-    this.#isLate = this.#isSending;
-    return !this.#isSending;
+    socket.write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end));
+    if (socket.writableLength === 0) return true;
+    // Below the high-water mark no drain event comes.
+    if (!socket.writableNeedDrain) socket.write(NOTHING, () => this.#events.drained());
+    return false;
   }
-
-  /** The system has taken what was sent: before `send` returns, or later. */
-  readonly #sent = (error?: Error | null): void => {
-    this.#isSending = false;
-    if (error) this.#socket.destroy();
-    else if (this.#isLate) this.#events.drained();
-  };
 
   get unsentBytes(): number {
     return (this.#socket as unknown as SocketWithHandle)._handle?.writeQueueSize ?? 0;
@@ -95,3 +84,5 @@ export class SocketTransport implements Transport {
     this.#socket.destroy();
   }
 }
+
+const NOTHING = Buffer.alloc(0);
