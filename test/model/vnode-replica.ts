@@ -58,7 +58,7 @@ import {
 import { type Snapshot, VnodeSnapshots } from "./vnode-snapshots.ts";
 import { canonicalState, canonicalValue, pastOf } from "./vnode-state.ts";
 
-const SLAB_BYTES = 512 * 1024;
+const SLAB_BYTES = 256 * 1024;
 const HASH_SEED = 7;
 const SLICE_ITEMS_MAX = 2;
 

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Partition } from "../../runtime/table/partition.ts";
 import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
 import { loadState } from "../../runtime/table/state-loader.ts";
+import { ChunkMemory } from "../../runtime/table/state-writer.ts";
 import type { CanonicalState } from "./harness.ts";
 import { canonicalState } from "./vnode-state.ts";
 
@@ -14,6 +15,9 @@ export interface Snapshot {
   readonly chunks: readonly Buffer[];
   readonly sequence: number;
 }
+
+/** Of all scans, as on a worker; a megabyte a chunk is much for states of a few keys. */
+const memory = new ChunkMemory();
 
 export class VnodeSnapshots {
   /** The newest whole one; not durable by itself. */
@@ -35,17 +39,24 @@ export class VnodeSnapshots {
 
   begin(partition: Partition): void {
     this.#cut = canonicalState(partition);
-    this.#scan = new SnapshotScan(partition);
+    this.#scan = new SnapshotScan(partition, memory);
     this.#chunks = [];
+    this.#take(this.#scan);
+  }
+
+  /** Copies what is finished: the scan goes on in the same memory. */
+  #take(scan: SnapshotScan): void {
+    for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) {
+      this.#chunks.push(Buffer.from(chunk));
+      memory.give(chunk);
+    }
   }
 
   advance(itemsMax: number): void {
     const scan = this.#scan;
     if (scan === undefined) return;
     const state = scan.next(itemsMax);
-    for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) {
-      this.#chunks.push(chunk);
-    }
+    this.#take(scan);
     if (state === "going") return;
     this.#scan = undefined;
     if (state !== "done") return;

@@ -9,8 +9,9 @@ import { Partition } from "../../runtime/table/partition.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
 import { loadState } from "../../runtime/table/state-loader.ts";
+import { ChunkMemory } from "../../runtime/table/state-writer.ts";
 
-const SLAB_BYTES = 1024 * 1024;
+const SLAB_BYTES = 256 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 /** A partition with the ops that it made or applied, in order. */
@@ -106,6 +107,14 @@ export function removeCell(partition: Partition, name: string, type: number, ele
   partition.finish();
 }
 
+/** Chunks' memory of scans here, used again as a worker does. */
+const memory = new ChunkMemory();
+
+/** A new scan; `takeChunks` gives its chunks' memory back. */
+export function newScan(partition: Partition): SnapshotScan {
+  return new SnapshotScan(partition, memory);
+}
+
 /** Finishes a scan and returns its chunks. */
 export function finishScan(scan: SnapshotScan, itemsMax = 1000): Buffer[] {
   let state = scan.next(itemsMax);
@@ -114,15 +123,19 @@ export function finishScan(scan: SnapshotScan, itemsMax = 1000): Buffer[] {
   return takeChunks(scan);
 }
 
+/** Copies of a scan's chunks, which then has none. */
 export function takeChunks(scan: SnapshotScan): Buffer[] {
   const chunks: Buffer[] = [];
-  for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) chunks.push(chunk);
+  for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) {
+    chunks.push(Buffer.from(chunk));
+    memory.give(chunk);
+  }
   return chunks;
 }
 
 /** The whole state as bytes. */
 export function stateOf(partition: Partition): Buffer[] {
-  return finishScan(new SnapshotScan(partition));
+  return finishScan(newScan(partition));
 }
 
 /** A new partition that holds a state. */

@@ -19,6 +19,8 @@ import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { encodeCommand, type Plain, plain, type Reply, ReplyReader } from "./resp.ts";
 
 const PARTITIONS = 16;
+/** Small: a slab is cleared when it is made, and tests make partitions by the hundred. */
+const SLAB_BYTES = 256 * 1024;
 const table = new CommandTable();
 /** For session commands that only reply: HELP, and a container without its subcommand. */
 const NO_CLIENT = Object.create(null) as Client;
@@ -34,7 +36,7 @@ export class TestPartitions {
 
   constructor(seed = 1) {
     const random = seeded(seed);
-    const pool = new SlabPool({ slabBytes: 4 * 1024 * 1024 });
+    const pool = new SlabPool({ slabBytes: SLAB_BYTES });
     const clock = new HybridClock(this.clock);
     const writers = new OpWriters();
     const log = {

@@ -9,12 +9,12 @@ import { SETTLE_ITEMS_MAX } from "../../../runtime/table/garbage.ts";
 import { KeyView } from "../../../runtime/table/key-view.ts";
 import type { Partition } from "../../../runtime/table/partition.ts";
 import { markOf } from "../../../runtime/table/shown.ts";
-import { SnapshotScan } from "../../../runtime/table/snapshot-scan.ts";
 import { canonicalState } from "../../model/vnode-state.ts";
 import {
   clearKey,
   finishScan,
   loaded,
+  newScan,
   setElements,
   stateOf,
   type TestPartition,
@@ -189,7 +189,7 @@ test("a snapshot that began before a clear holds what was there, however far the
   for (const walked of [0, 100, 250]) {
     const { left, third } = sides();
     const before = canonicalState(third.partition);
-    const scan = new SnapshotScan(third.partition);
+    const scan = newScan(third.partition);
     scan.next(1 + walked);
     clearKey(left.partition, "key");
     deliverLast(left, third);
@@ -202,7 +202,7 @@ test("a snapshot that began before a clear holds what was there, however far the
 
 test("a snapshot that is given up while a pass goes on leaves the next one whole", () => {
   const { left, third } = sides();
-  const scan = new SnapshotScan(third.partition);
+  const scan = newScan(third.partition);
   clearKey(left.partition, "key");
   deliverLast(left, third);
   scan.abort();

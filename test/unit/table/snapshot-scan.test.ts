@@ -15,8 +15,8 @@ import { ChunkMemory, STATE_CHUNK_BYTES_MAX } from "../../../runtime/table/state
 import { canonicalState } from "../../model/vnode-state.ts";
 import {
   clearKey,
-  finishScan,
   loaded,
+  newScan,
   removeCell,
   setElements,
   setStrings,
@@ -41,11 +41,18 @@ test("a loaded state is the state that was written", () => {
 test("chunks that were given back are filled again, and not those that are still read", () => {
   const { partition } = filled();
   const memory = new ChunkMemory();
-  const first = finishScan(new SnapshotScan(partition, memory));
+  const scanned = () => {
+    const scan = new SnapshotScan(partition, memory);
+    while (scan.next(1000) === "going");
+    const chunks: Buffer[] = [];
+    for (let chunk = scan.take(); chunk !== undefined; chunk = scan.take()) chunks.push(chunk);
+    return chunks;
+  };
+  const first = scanned();
   const [kept, ...others] = first;
   for (const chunk of others) memory.give(chunk);
   const bytes = Buffer.from(kept ?? "");
-  const second = finishScan(new SnapshotScan(partition, memory));
+  const second = scanned();
 
   const again = new Set(second.map(({ buffer }) => buffer));
   assert.ok(others.every(({ buffer }) => again.has(buffer)));
@@ -81,7 +88,7 @@ test("a scan holds its cut, whatever is written meanwhile", () => {
     if (seed % 2 === 0) partition.table.garbage.eagerItemsMax = 0;
     for (let round = 0; round < 3; round++) {
       const cut = canonicalState(partition);
-      const scan = new SnapshotScan(partition);
+      const scan = newScan(partition);
       while (scan.next(1 + below(random, 4)) === "going") {
         if (below(random, 3) > 0) change(partition, random);
         if (below(random, 3) === 0) partition.table.garbage.collect(1 + below(random, 3));
@@ -94,11 +101,11 @@ test("a scan holds its cut, whatever is written meanwhile", () => {
 
 test("a scan that was given up leaves the next one whole", () => {
   const { partition } = filled();
-  const first = new SnapshotScan(partition);
+  const first = newScan(partition);
   first.next(3);
   first.abort();
   setStrings(partition, [["a", "changed"]]);
-  assert.throws(() => new SnapshotScan(partition), /one scan/);
+  assert.throws(() => newScan(partition), /one scan/);
   while (first.next(2) === "going");
   assert.equal(first.next(1), "aborted");
   assert.deepEqual(takeChunks(first), []);
@@ -110,7 +117,7 @@ test("a slice is bounded inside a large collection too", () => {
   const { partition } = testPartition(1);
   const members = Array.from({ length: 3000 }, (_, i) => [`member${i}`, ""] as const);
   setElements(partition, "set", SET, members);
-  const scan = new SnapshotScan(partition);
+  const scan = newScan(partition);
   let slices = 1;
   while (scan.next(100) === "going") slices++;
 
