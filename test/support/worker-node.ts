@@ -8,13 +8,13 @@ import { createServer, type Server, type Socket } from "node:net";
 import { MessageChannel } from "node:worker_threads";
 import type { KeyCommand } from "../../actors/command.ts";
 import type { CommandEntry } from "../../actors/command-table.ts";
-import { requestOf } from "../../actors/gateway/steps.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
 import { WorkerRuntime } from "../../actors/worker/worker-runtime.ts";
 import { openStorage, type WorkerStorage } from "../../actors/worker/worker-storage.ts";
 import { ManualClock, systemClock } from "../../runtime/base/clock.ts";
 import { seeded } from "../../runtime/base/prng.ts";
+import { Request } from "../../runtime/codec/request.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { embeddedConfig } from "../../runtime/config/embedded.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
@@ -23,8 +23,8 @@ import { emptyFolder } from "./command-line.ts";
 import { TestClient } from "./test-client.ts";
 
 const PARTITIONS = 16;
-const SET = Buffer.from("SET");
-const VALUE = Buffer.from("v");
+/** Every start writes its journal's zeros ahead, to the disk: the least that there may be. */
+const JOURNAL = { fileBytes: "1mb", reserveBytes: 0 };
 
 export interface WorkerNodeOptions {
   readonly workers?: number;
@@ -55,7 +55,11 @@ export class WorkerNode {
         port: 0,
         durability: "os",
         memory: 64 * 1024 * 1024,
-        config: { keyspaces: { count: 2, default: { partitions: PARTITIONS } }, ...config },
+        config: {
+          keyspaces: { count: 2, default: { partitions: PARTITIONS } },
+          journal: JOURNAL,
+          ...config,
+        },
         ...(password === undefined ? {} : { password }),
         ...(node === undefined ? {} : { node }),
       },
@@ -147,10 +151,15 @@ export class WorkerNode {
   fill(count: number): string[] {
     const names = Array.from({ length: count }, (_, i) => `key:${i}`);
     const reply = new RespWriter({ bytesMax: 1024 });
+    const request = new Request();
     for (const name of names) {
-      const request = requestOf([SET, Buffer.from(name), VALUE]);
+      const bytes = Buffer.from(`SET${name}v`);
+      request.reset(bytes);
+      request.push(0, 3);
+      request.push(3, bytes.length - 1);
+      request.push(bytes.length - 1, bytes.length);
       const { executor, config } = this.workers[0] as WorkerRuntime;
-      const partition = executor.partitionOf(0, request.bytes, 3, 3 + name.length);
+      const partition = executor.partitionOf(0, bytes, 3, bytes.length - 1);
       const owner = workerOf(partition, PARTITIONS, config.workers);
       const worker = this.workers[owner] as WorkerRuntime;
       const { command } = worker.table.findName("set") as CommandEntry;

@@ -95,7 +95,7 @@ test("KEYS in a transaction is of that moment, on one worker and on several", as
 test("nobody works on for a client that is gone", async () => {
   await using node = await WorkerNode.start({ workers: 2 });
   using other = await node.connect();
-  const count = 60 * KEYS_SLICE_KEYS;
+  const count = 30 * KEYS_SLICE_KEYS;
   node.fill(count);
   const client = await node.connect();
   const [worker] = node.workers;
@@ -126,7 +126,7 @@ test("a pattern's steps are bounded over all slices", async () => {
 
 test("a worker does one slice a turn, however many clients ask, here and there", async () => {
   await using node = await WorkerNode.start({ workers: 2 });
-  const names = node.fill(10 * KEYS_SLICE_KEYS);
+  const names = node.fill(6 * KEYS_SLICE_KEYS);
   const clients = await Promise.all([0, 0, 0, 1, 1, 1].map((worker) => node.connect(worker)));
   const before = node.workers.map(({ stats }) => stats.turns);
   const replies = await Promise.all(clients.map((client) => client.call("KEYS", "*")));
@@ -134,7 +134,7 @@ test("a worker does one slice a turn, however many clients ask, here and there",
   node.workers.forEach(({ stats, table }, i) => {
     const slices = table.findName("keys")?.stats.latency?.count ?? 0;
     const turns = stats.turns - (before[i] as number);
-    assert.ok(slices >= 5 * clients.length, `${slices} slices`);
+    assert.ok(slices >= 3 * clients.length, `${slices} slices`);
     // The first slice of a client of the worker's own is in the turn that it asks in.
     assert.ok(slices <= turns + clients.length, `${slices} slices in ${turns} turns`);
   });
