@@ -13,7 +13,7 @@ import type {
   NeutralOp,
   ReplicaUnderTest,
 } from "./harness.ts";
-import { canonicalText, cellName, dotOf, originOf } from "./harness.ts";
+import { areSame, canonicalText, cellName, dotOf, originOf } from "./harness.ts";
 import { KEYS, type Mode, STEP_MS } from "./mix.ts";
 import { expectedCells } from "./oracle.ts";
 
@@ -127,7 +127,7 @@ export function judge(
   const [first] = states;
   const [subject] = subjects;
   if (first === undefined || subject === undefined) return [];
-  if (new Set(states.map(canonicalText)).size > 1) {
+  if (states.some((state) => !areSame(state, first))) {
     return [`diverged: ${states.map(canonicalText).join(" | ")}`];
   }
   const found = [
@@ -150,8 +150,9 @@ function checkReplay(
   for (const { op, own } of ops) {
     if ((state.applied[op.origin] ?? 0) >= op.counter) fresh.deliver(own);
   }
-  const [got, want] = [state, fresh.state()].map(canonicalText);
-  return got === want ? undefined : `not the replay: ${got} for ${want}`;
+  const replayed = fresh.state();
+  if (areSame(state, replayed)) return undefined;
+  return `not the replay: ${canonicalText(state)} for ${canonicalText(replayed)}`;
 }
 
 function checkOracle(state: CanonicalState, { ops }: History): string | undefined {
@@ -159,7 +160,7 @@ function checkOracle(state: CanonicalState, { ops }: History): string | undefine
     ops.map(({ op }) => op),
     state.applied,
   );
-  if (canonicalText(expected) === canonicalText(state.cells)) return undefined;
+  if (areSame(expected, state.cells)) return undefined;
   const flat = (cells: CanonicalState["cells"]) =>
     new Map(
       cells.flatMap(({ cell, versions }) =>

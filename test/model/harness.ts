@@ -7,6 +7,7 @@
  *
  * The scenarios themselves are in scenario.ts, the model in replica.ts.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Random } from "../../runtime/base/prng.ts";
 
 /** Bytes, one char (0-255) a byte. */
@@ -272,6 +273,11 @@ export function cellName(cell: NeutralCell): string {
 /** A number's one text: equal texts are the same integer, or the same bits of a double. */
 export function exactText(value: bigint | number): string {
   return Object.is(value, -0) ? "-0" : String(value);
+}
+
+/** Whether two values have one text; of equal ones no text is made. */
+export function areSame(left: unknown, right: unknown): boolean {
+  return isDeepStrictEqual(left, right) || canonicalText(left) === canonicalText(right);
 }
 
 /** A value's one text: fields sorted, `undefined` ones left out. Equal texts are equal values. */

@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Bytes, Made, ModelCommand, NeutralMutation, ReplicaUnderTest } from "./harness.ts";
-import { canonicalText, cellName, compareDots } from "./harness.ts";
+import { areSame, canonicalText, cellName, compareDots } from "./harness.ts";
 import type { ModelReplica } from "./replica.ts";
 import type { ModelSubject } from "./subject.ts";
 
@@ -46,8 +46,8 @@ export function follow(
   if (form !== mutations) return `mutations: ${form} for ${mutations}`;
   const next = (shadow.replica.applied.get(op.origin) ?? 0) + 1;
   if (op.counter !== next) return `op counter: ${op.counter} for ${next}`;
-  const [got, want] = [op.past, shadow.replica.pastOf(op.origin)].map(canonicalText);
-  if (got !== want) return `past: ${got} for ${want}`;
+  const past = shadow.replica.pastOf(op.origin);
+  if (!areSame(op.past, past)) return `past: ${canonicalText(op.past)} for ${canonicalText(past)}`;
   shadow.replica.apply(op);
   return undefined;
 }
@@ -66,9 +66,9 @@ export function compareReads(
   key: Bytes,
   now: number,
 ): string | undefined {
-  const got = canonicalText(subject.read(key, now));
-  const want = canonicalText(shadow.read(key, now));
-  return got === want ? undefined : `read of ${key}: ${got} for ${want}`;
+  const [got, want] = [subject.read(key, now), shadow.read(key, now)];
+  if (areSame(got, want)) return undefined;
+  return `read of ${key}: ${canonicalText(got)} for ${canonicalText(want)}`;
 }
 
 function expected(
