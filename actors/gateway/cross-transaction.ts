@@ -166,7 +166,7 @@ export class CrossTransaction {
 
   /** Every command runs where its partition is. */
   async #runInPlace(claim: Claim): Promise<void> {
-    const { client, steps } = this.#job;
+    const { steps } = this.#job;
     const segments = segmentsOf(this.#host, steps);
     const parts = segments.flatMap((segment) => segment.parts);
     const nowMs = await this.#log(claim, parts);
@@ -177,7 +177,7 @@ export class CrossTransaction {
       const found = await this.#commit(claim, segment.parts, nowMs, isLast);
       for (const { index, reply } of stepReplies(segment, found)) replies[index] = reply;
       for (const index of segment.others) {
-        replies[index] = await runOther(this.#host, client, steps[index] as Step);
+        replies[index] = await this.#runOther(steps[index] as Step);
       }
     }
     if (this.#isWrite) this.#cross.done(claim.id);
@@ -212,9 +212,16 @@ export class CrossTransaction {
     const replies: Buffer[] = [];
     for (const step of steps) {
       if (hasKeys(step)) replies.push(ran.replies.shift() as Buffer);
-      else replies.push(await runOther(host, client, step));
+      else replies.push(await this.#runOther(step));
     }
     this.#answerReplies(replies);
+  }
+
+  /** Runs a step without keys: here, or on all workers. */
+  async #runOther(step: Step): Promise<Buffer> {
+    const { bytes, gate } = await runOther(this.#host, this.#job.client, step);
+    this.#gate = Math.max(this.#gate, gate);
+    return bytes;
   }
 
   /** Logs the intent of a transaction that changes something; null after a refusal. */

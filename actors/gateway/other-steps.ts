@@ -17,6 +17,12 @@ import type { Step } from "./steps.ts";
 /** A reply, and the commit that it waits for. */
 export type OnReplied = (bytes: Buffer, gate: number) => void;
 
+/** The same as a value. */
+export interface Replied {
+  readonly bytes: Buffer;
+  readonly gate: number;
+}
+
 /** A request that outlives the buffer it was parsed in. */
 export function copyOf(request: Request): Request {
   const copy = new Request();
@@ -115,7 +121,10 @@ export function forward(
   );
 }
 
-/** Runs a step of a transaction that reaches no other worker. */
+/**
+ * Runs a step of a transaction that reaches no other worker; `executor.gate` rises to the commit that
+ * its reply waits for.
+ */
 export function runOtherHere(
   host: DispatchHost,
   client: Client,
@@ -123,8 +132,13 @@ export function runOtherHere(
   reply: RespWriter,
 ): void {
   const { command } = entry;
-  if (command.scope === "session") command.execute(client, request, reply);
-  else if (command.scope === "partition") {
+  const { executor } = host;
+  if (command.scope === "session") {
+    command.execute(client, request, reply);
+    return;
+  }
+  executor.gate = Math.max(executor.gate, host.gates.gateOfAll(keyspace));
+  if (command.scope === "partition") {
     const partition = command.route(host, request, reply, keyspace, client.isDirect);
     if (partition >= 0) command.execute(host, keyspace, partition, request, reply);
   } else if (command.scope === "node") {
@@ -138,35 +152,39 @@ export function runOtherHere(
 }
 
 /** Runs a step of a transaction that may reach other workers. */
-export function runOther(host: DispatchHost, client: Client, step: Step): Promise<Buffer> {
+export function runOther(host: DispatchHost, client: Client, step: Step): Promise<Replied> {
   const { entry, request, keyspace } = step;
   const { command } = entry;
   entry.stats.calls++;
   host.stats.commands++;
   const writer = replyWriter(client);
   return new Promise((resolve) => {
+    const replied: OnReplied = (bytes, gate) => resolve({ bytes, gate });
     if (command.scope === "sliced") {
-      collectSlices(host, { client, entry, command, request, keyspace }, (error, pieces) => {
-        resolve(error === null ? Buffer.concat(pieces) : encodeError(error));
+      const job = { client, entry, command, request, keyspace };
+      collectSlices(host, job, (error, pieces, gate) => {
+        replied(error === null ? Buffer.concat(pieces) : encodeError(error), gate);
       });
       return;
     }
     if (command.scope === "node" && !isForOneWorker(host, client, command)) {
-      if (command.check !== undefined && !command.check(client, request, writer)) {
-        resolve(writer.take());
-      } else collectEverywhere(host, client, command, request, resolve);
+      if (command.check === undefined || command.check(client, request, writer)) {
+        collectEverywhere(host, client, command, request, replied);
+      } else replied(writer.take(), 0);
       return;
     }
     if (command.scope === "partition") {
       const partition = command.route(host, request, writer, keyspace, client.isDirect);
       const worker = partition < 0 ? host.index : host.ownerOf(keyspace, partition);
       if (worker !== host.index) {
-        forward(host, client, request, { worker, partition }, resolve);
+        forward(host, client, request, { worker, partition }, replied);
         return;
       }
-      if (partition >= 0) command.execute(host, keyspace, partition, request, writer);
-    } else runOtherHere(host, client, step, writer);
-    resolve(writer.take());
+      writer.reset();
+    }
+    host.executor.gate = 0;
+    runOtherHere(host, client, step, writer);
+    replied(writer.take(), host.executor.gate);
   });
 }
 

@@ -263,11 +263,16 @@ export class Transactions implements Router {
     }
     const replies = [...value.replies];
     const all: Buffer[] = [];
+    let { gate } = asked;
     for (const step of steps) {
       if (hasKeys(step)) all.push(replies.shift() as Buffer);
-      else all.push(await runOther(host, client, step));
+      else {
+        const other = await runOther(host, client, step);
+        all.push(other.bytes);
+        gate = Math.max(gate, other.gate);
+      }
     }
-    done(arrayOf(all), asked.gate);
+    done(arrayOf(all), gate);
   }
 }
 

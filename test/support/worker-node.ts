@@ -17,6 +17,7 @@ import { seeded } from "../../runtime/base/prng.ts";
 import { Request } from "../../runtime/codec/request.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { embeddedConfig } from "../../runtime/config/embedded.ts";
+import type { Durability } from "../../runtime/config.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
 import { BatchPort } from "../../runtime/thread/batch-port.ts";
 import { emptyFolder } from "./command-line.ts";
@@ -29,6 +30,8 @@ const JOURNAL = { fileBytes: "1mb", reserveBytes: 0 };
 export interface WorkerNodeOptions {
   readonly workers?: number;
   readonly password?: string;
+  /** Default: "os". */
+  readonly durability?: Durability;
   /** Keyspaces and nodes, as in cluster.config.json, and which node this is. */
   readonly config?: object;
   readonly node?: string;
@@ -48,12 +51,13 @@ export class WorkerNode {
     return node;
   }
 
-  async #start({ workers = 1, password, config, node }: WorkerNodeOptions): Promise<void> {
+  async #start(options: WorkerNodeOptions): Promise<void> {
+    const { workers = 1, password, durability = "os", config, node } = options;
     const settings = embeddedConfig(
       {
         workers,
         port: 0,
-        durability: "os",
+        durability,
         memory: 64 * 1024 * 1024,
         config: {
           keyspaces: { count: 2, default: { partitions: PARTITIONS } },
