@@ -10,19 +10,28 @@ import type { Client } from "../gateway/client.ts";
 /** Longest single timer: more makes setTimeout fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+export interface PauseOptions {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  /** Called before those who were held back go on: time has passed. */
+  beginTurn(): void;
+}
+
 export class Pause {
   /** Whether anything is held back now. */
   isOn = false;
   readonly #clock: Clock;
   readonly #timers: Timers;
+  readonly #beginTurn: () => void;
   #untilMs = 0;
   #writesOnly = false;
   #timer: TimerHandle | undefined;
   #waiting: (() => void)[] = [];
 
-  constructor({ clock, timers }: { clock: Clock; timers: Timers }) {
+  constructor({ clock, timers, beginTurn }: PauseOptions) {
     this.#clock = clock;
     this.#timers = timers;
+    this.#beginTurn = beginTurn;
   }
 
   /** Holds commands back until this wall time, or changes only; 0 ends it. */
@@ -59,6 +68,7 @@ export class Pause {
     this.isOn = false;
     const waiting = this.#waiting;
     this.#waiting = [];
+    if (waiting.length > 0) this.#beginTurn();
     for (const run of waiting) run();
   }
 }

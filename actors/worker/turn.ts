@@ -132,11 +132,14 @@ export class Turn {
   flushGated(): void {
     const connections = this.#gated;
     this.#gated = [];
+    // Commands that waited for room go on.
+    if (connections.length > 0) this.#steps.readClock();
     for (const connection of connections) {
       connection.isListedAsGated = false;
       this.#flush(connection);
     }
     this.#steps.flushPorts();
+    this.leave();
   }
 
   /** Connections whose replies wait for the log: unknown, if it fails. */

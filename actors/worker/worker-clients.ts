@@ -87,7 +87,12 @@ export class WorkerClients implements ConnectionHost {
         connection.receive(bytes, length);
         this.#turn.leave();
       },
-      drained: () => connection.drained(),
+      // What waited for room runs now.
+      drained: () => {
+        readClock();
+        connection.drained();
+        this.#turn.leave();
+      },
       ended: () => connection.ended(),
       gone: () => connection.destroy(),
     });

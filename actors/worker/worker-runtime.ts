@@ -153,7 +153,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.exchange = new Exchange(options.port, log, () => this.turn.schedule());
     this.slots = new SlotMap(args);
     this.logins = new Logins(options);
-    this.clientPause = new Pause(options);
+    this.clientPause = new Pause({ ...options, beginTurn: () => this.beginTurn() });
     this.intents = new Intents(index, (id) => this.createVnode(id));
     const participant = new Participant(this, REPLY_BYTES_MAX);
     this.cross = new CrossWorker({
@@ -247,6 +247,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       return;
     }
     this.vnodesHere.whenReady(keyspace, partition, (error) => {
+      this.beginTurn();
       done(error === null ? null : `TRYAGAIN ${error.message}`);
     });
   }
