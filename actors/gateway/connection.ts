@@ -262,6 +262,11 @@ export class Connection {
     return this.#late.add(requestBytes, isMuffled);
   }
 
+  /** Resolves once everything before this place has been answered. */
+  whenFirst(slot: ReplySlot): Promise<void> {
+    return this.#late.whenFirst(slot);
+  }
+
   /** The late reply is there. */
   fill(slot: ReplySlot, bytes: Buffer, gate: number): void {
     if (this.closed) return;
@@ -348,10 +353,7 @@ export class Connection {
     }
   }
 
-  /**
-   * Called now and then: disconnects a client for whom too much waits for too long, or that has read
-   * nothing of what stops it.
-   */
+  /** Called now and then: ends a client that has too much waiting, or reads none of it, for long. */
   watchOutput(nowMs: number): void {
     const { outputSoftBytes, outputSoftMs } = this.#host.limits;
     const moved = this.bytesOut - (this.transport.unsentBytes ?? 0);

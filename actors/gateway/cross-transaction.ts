@@ -54,6 +54,7 @@ export class CrossTransaction {
   /** `vnodes`: what it touches, by worker. */
   async run(vnodes: ReadonlyMap<number, readonly number[]>): Promise<void> {
     const cross = this.#cross;
+    await this.#connection.whenFirst(this.#slot);
     const refusal = this.#refusal();
     if (refusal !== null) {
       this.#refuse(refusal);

@@ -17,6 +17,8 @@ export interface ReplySlot {
   /** The client wants no reply (CLIENT REPLY OFF, SKIP). */
   readonly isMuffled: boolean;
   cost: number;
+  /** Told when everything before it has been answered. */
+  onFirst: (() => void) | null;
 }
 
 export class LateReplies {
@@ -30,19 +32,39 @@ export class LateReplies {
 
   /** Keeps a place for the reply of a request of so many bytes. */
   add(requestBytes: number, isMuffled: boolean): ReplySlot {
-    const slot = { bytes: null, gate: 0, isMuffled, cost: LATE_REPLY_BYTES + requestBytes };
+    const slot = {
+      bytes: null,
+      gate: 0,
+      isMuffled,
+      cost: LATE_REPLY_BYTES + requestBytes,
+      onFirst: null,
+    };
     return this.#push(slot);
   }
 
   /** A reply that is there, but stands behind others. */
   addReady(bytes: Buffer, gate: number): void {
-    this.#push({ bytes, gate, isMuffled: false, cost: LATE_REPLY_BYTES + bytes.length });
+    this.#push({
+      bytes,
+      gate,
+      isMuffled: false,
+      cost: LATE_REPLY_BYTES + bytes.length,
+      onFirst: null,
+    });
   }
 
   #push(slot: ReplySlot): ReplySlot {
     this.#slots.push(slot);
     this.cost += slot.cost;
     return slot;
+  }
+
+  /** Resolves once everything before this place has been answered; never, if it is cleared first. */
+  whenFirst(slot: ReplySlot): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#slots[this.#head] === slot) resolve();
+      else slot.onFirst = resolve;
+    });
   }
 
   fill(slot: ReplySlot, bytes: Buffer, gate: number): void {
@@ -66,6 +88,7 @@ export class LateReplies {
       this.#slots.splice(0, this.#head);
       this.#head = 0;
     }
+    this.#slots[this.#head]?.onFirst?.();
     return slot;
   }
 

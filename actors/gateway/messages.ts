@@ -2,7 +2,7 @@
  * What gateways say to the workers that own keys, on the batch ports: requests in place and encoded
  * replies, as bytes. Kinds are wire ids between threads of one process: no versions.
  *
- *   RUN, COLLECT   u16 keyspace · u8 protocol · u8 reserved · u32 partition · arguments
+ *   RUN, COLLECT   u16 keyspace · u8 protocol · u8 reserved · u32 partition · u32 client · arguments
  *   arguments      u32 count · (u32 length · bytes)*
  *   REPLY          the encoded reply (RESP)
  *   PART           a packed value
@@ -51,7 +51,7 @@ export function isHandleMessage(kind: number): boolean {
   return kind >= MESSAGE_OPEN_HANDLE && kind <= MESSAGE_CLOSE_HANDLE;
 }
 
-const HEADER_BYTES = 8;
+const HEADER_BYTES = 12;
 
 /** Bytes of `writeRun`. */
 export function runBytes(request: Request, indexes: readonly number[] | null): number {
@@ -66,6 +66,8 @@ export interface RunHeader {
   keyspace: number;
   protocol: 2 | 3;
   partition: number;
+  /** Whose command it is: what waits for a partition holds back what the same client sends later. */
+  client: number;
 }
 
 /** Writes a request with all its arguments, or those at `indexes`; returns the end. */
@@ -80,6 +82,7 @@ export function writeRun(
   target[start + 2] = header.protocol;
   target[start + 3] = 0;
   writeU32(target, start + 4, header.partition);
+  writeU32(target, start + 8, header.client);
   const count = indexes === null ? request.count : indexes.length;
   writeU32(target, start + HEADER_BYTES, count);
   let at = start + HEADER_BYTES + 4;
@@ -102,6 +105,7 @@ export function readRun(source: Buffer, start: number, header: RunHeader, reques
   header.keyspace = readU16(source, start);
   header.protocol = source[start + 2] === 3 ? 3 : 2;
   header.partition = readU32(source, start + 4);
+  header.client = readU32(source, start + 8);
   request.reset(source);
   const count = readU32(source, start + HEADER_BYTES);
   let at = start + HEADER_BYTES + 4;

@@ -9,7 +9,7 @@ import type { NodeCommand } from "../command.ts";
 import type { Client } from "./client.ts";
 import { REPLY_BYTES_MAX } from "./connection.ts";
 import type { DispatchHost } from "./dispatcher.ts";
-import { MESSAGE_COLLECT, MESSAGE_RUN, runBytes, writeRun } from "./messages.ts";
+import { MESSAGE_COLLECT, MESSAGE_RUN, type RunHeader, runBytes, writeRun } from "./messages.ts";
 import { encodeError } from "./replies.ts";
 import { collectSlices, everySlice, replySlices, sliceHere } from "./sliced.ts";
 import type { Step } from "./steps.ts";
@@ -80,7 +80,7 @@ export function collectEverywhere(
     command.answer(client, request, parts, writer);
     done(writer.take(), gate);
   };
-  const header = { keyspace: client.keyspace, protocol: client.protocol, partition: 0 };
+  const header = headerOf(client, 0);
   for (let worker = 0; worker < workers; worker++) {
     if (worker === host.index) continue;
     host.exchange.ask(
@@ -101,6 +101,11 @@ export function collectEverywhere(
   }
 }
 
+/** What a message says of a client's command on a partition. */
+export function headerOf({ keyspace, protocol, id }: Client, partition: number): RunHeader {
+  return { keyspace, protocol, partition, client: id };
+}
+
 /** Sends a request to the worker that runs it. */
 export function forward(
   host: DispatchHost,
@@ -109,7 +114,7 @@ export function forward(
   { worker, partition }: { worker: number; partition: number },
   done: OnReplied,
 ): void {
-  const header = { keyspace: client.keyspace, protocol: client.protocol, partition };
+  const header = headerOf(client, partition);
   host.exchange.ask(
     worker,
     MESSAGE_RUN,

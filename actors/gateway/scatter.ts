@@ -62,6 +62,26 @@ export class Scatter {
     for (const part of parts) this.#send(connection, request, part, finished);
   }
 
+  /** Runs the part of this worker's keys. While it waits, the client's later commands do. */
+  #runHere(
+    connection: Connection,
+    request: Request,
+    part: Part,
+    header: RunHeader,
+    finished: (part: Part, reply: Buffer, gate: number) => void,
+  ): void {
+    let isDone = false;
+    let isHeld = false;
+    this.#host.runPart(request, part.indexes, header, (reply, gate) => {
+      isDone = true;
+      finished(part, reply, gate);
+      if (isHeld) connection.unblock();
+    });
+    if (isDone) return;
+    isHeld = true;
+    connection.block();
+  }
+
   #split(
     connection: Connection,
     request: Request,
@@ -95,10 +115,10 @@ export class Scatter {
     finished: (part: Part, reply: Buffer, gate: number) => void,
   ): void {
     const host = this.#host;
-    const { keyspace, protocol } = connection.client;
-    const header = { keyspace, protocol, partition: 0 };
+    const { keyspace, protocol, id } = connection.client;
+    const header = { keyspace, protocol, partition: 0, client: id };
     if (part.worker === host.index) {
-      host.runPart(request, part.indexes, header, (reply, gate) => finished(part, reply, gate));
+      this.#runHere(connection, request, part, header, finished);
       return;
     }
     host.exchange.ask(

@@ -152,7 +152,8 @@ class Collection {
   #askOther(worker: number, request: Request): void {
     const host = this.#host;
     const { client, keyspace } = this.#job;
-    const header = { keyspace, protocol: client.protocol, partition: 0 };
+    const { protocol, id } = client;
+    const header = { keyspace, protocol, partition: 0, client: id };
     host.exchange.ask(
       worker,
       MESSAGE_COLLECT,

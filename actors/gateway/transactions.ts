@@ -5,7 +5,9 @@
  * together or not at all, and nobody sees half of it. Where all live on one other worker, that one
  * runs it so. Else it is cut into parts (cross-plan.ts) and done in two phases (cross-worker.ts).
  *
- * Invariant: EXEC replies once; a transaction that may have been done is never said not to be.
+ * Invariants: EXEC replies once; a transaction that may have been done is never said not to be; what
+ * reaches other workers begins when everything that the client sent before has been answered, so
+ * that none of it can still be waiting there.
  */
 import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
@@ -78,6 +80,7 @@ export class Transactions implements Router {
     const { keyspace } = client;
     const slot = connection.defer(0, client.mutesReply());
     connection.block();
+    await connection.whenFirst(slot);
     const workers = new Set(partitions.map((partition) => host.ownerOf(keyspace, partition)));
     const watched: WatchedKey[] = [];
     let refusal: string | null = null;
@@ -226,6 +229,7 @@ export class Transactions implements Router {
     const connection = job.client.connection as Connection;
     const slot = connection.defer(0, job.client.mutesReply());
     connection.block();
+    await connection.whenFirst(slot);
     await this.#finish(job, worker, vnodes, (bytes, gate) => connection.fill(slot, bytes, gate));
     connection.unblock();
   }

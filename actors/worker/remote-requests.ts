@@ -2,7 +2,8 @@
  * What other workers and the main thread ask of this one: commands on its partitions, its part of
  * a node command.
  *
- * Invariant: every request is answered once, with a whole reply.
+ * Invariants: every request is answered once, with a whole reply; the requests of one client run in
+ * the order in which they came, whatever one of them waits for.
  */
 import { Request } from "../../runtime/codec/request.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
@@ -30,6 +31,15 @@ export type Answer = (
   gate: number,
 ) => void;
 
+/** A request that waits for a partition, or behind one of the same client that does. */
+interface Kept {
+  readonly kind: "run" | "collect";
+  readonly entry: CommandEntry;
+  readonly request: Request;
+  readonly header: RunHeader;
+  readonly answer: Answer;
+}
+
 const TOO_LARGE = "ERR the reply is too large";
 const MINUS = 0x2d;
 
@@ -37,8 +47,10 @@ export class RemoteRequests {
   readonly #host: DispatchHost;
   readonly #pack: (value: unknown) => Buffer;
   readonly #request = new Request();
-  readonly #header: RunHeader = { keyspace: 0, protocol: 2, partition: 0 };
+  readonly #header: RunHeader = { keyspace: 0, protocol: 2, partition: 0, client: 0 };
   readonly #writer = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
+  /** What waits, by client: usually nobody's. */
+  readonly #waiting = new Map<number, Kept[]>();
 
   constructor(host: DispatchHost, pack: (value: unknown) => Buffer) {
     this.#host = host;
@@ -53,19 +65,64 @@ export class RemoteRequests {
 
   /** Runs a request whose keys are this worker's. */
   runRequest(request: Request, header: Readonly<RunHeader>, answer: Answer): void {
-    const host = this.#host;
-    const entry = host.table.find(request) as CommandEntry;
-    const { keyspace, protocol } = header;
-    const busy = this.#notReady(entry, request, header);
-    if (busy >= 0) {
-      const kept = copyOf(request);
-      const keptHeader = { ...header };
-      host.whenReady(keyspace, busy, (error) => {
-        if (error === null) this.runRequest(kept, keptHeader, answer);
-        else this.#fail(error, answer);
-      });
+    const entry = this.#host.table.find(request) as CommandEntry;
+    const queue = this.#queueOf(header);
+    if (queue === undefined && this.#notReady(entry, request, header) < 0) {
+      this.#runNow(entry, request, header, answer);
       return;
     }
+    const copies = { request: copyOf(request), header: { ...header } };
+    const kept: Kept = { kind: "run", entry, ...copies, answer };
+    if (queue !== undefined) {
+      queue.push(kept);
+      return;
+    }
+    const own = [kept];
+    this.#waiting.set(header.client, own);
+    this.#goOn(header.client, own);
+  }
+
+  /** What waits of a request's client: it comes behind that. */
+  #queueOf({ client }: Readonly<RunHeader>): Kept[] | undefined {
+    return this.#waiting.size === 0 ? undefined : this.#waiting.get(client);
+  }
+
+  /** Runs what a client has waiting, up to a request whose partition does not serve yet. */
+  #goOn(client: number, queue: Kept[]): void {
+    for (let next = queue[0]; next !== undefined; next = queue[0]) {
+      const { kind, entry, request, header, answer } = next;
+      const busy = kind === "run" ? this.#notReady(entry, request, header) : -1;
+      if (busy >= 0) {
+        this.#host.whenReady(header.keyspace, busy, (error) => {
+          if (error === null) this.#goOn(client, queue);
+          else this.#giveUp(client, queue, error);
+        });
+        return;
+      }
+      queue.shift();
+      if (kind === "run") this.#runNow(entry, request, header, answer);
+      else this.#collectNow(entry, request, header, answer);
+    }
+    this.#waiting.delete(client);
+  }
+
+  /** The first request has waited too long: what came behind it was not executed either. */
+  #giveUp(client: number, queue: readonly Kept[], error: string): void {
+    this.#waiting.delete(client);
+    for (const { kind, answer } of queue) {
+      if (kind === "run") this.#fail(error, answer);
+      else answerFailure(error, answer);
+    }
+  }
+
+  #runNow(
+    entry: CommandEntry,
+    request: Request,
+    header: Readonly<RunHeader>,
+    answer: Answer,
+  ): void {
+    const host = this.#host;
+    const { protocol } = header;
     const refusal = entry.isWrite ? host.refusesWrite(entry.deniesOom) : null;
     if (refusal !== null) {
       entry.stats.rejected++;
@@ -149,27 +206,41 @@ export class RemoteRequests {
 
   /** Collects this worker's part of a node command. */
   collect(source: Buffer, start: number, answer: Answer): void {
-    const host = this.#host;
     readRun(source, start, this.#header, this.#request);
-    const entry = host.table.find(this.#request) as CommandEntry;
+    const request = this.#request;
+    const header = this.#header;
+    const entry = this.#host.table.find(request) as CommandEntry;
+    const queue = this.#queueOf(header);
+    if (queue === undefined) this.#collectNow(entry, request, header, answer);
+    else {
+      const copies = { request: copyOf(request), header: { ...header } };
+      queue.push({ kind: "collect", entry, ...copies, answer });
+    }
+  }
+
+  #collectNow(
+    entry: CommandEntry,
+    request: Request,
+    { keyspace }: Readonly<RunHeader>,
+    answer: Answer,
+  ): void {
+    const host = this.#host;
     const { command } = entry;
-    const { keyspace } = this.#header;
     if (command.scope === "sliced") {
-      const kept = copyOf(this.#request);
+      const kept = copyOf(request);
       host.slices.add(() => {
         this.#answerPart(sliceHere(host, entry, command, kept, keyspace), 0, keyspace, answer);
       });
       return;
     }
     if (command.scope !== "node") {
-      const text = Buffer.from("ERR no such node command");
-      answer(MESSAGE_FAILED, text, 0, text.length, 0);
+      answerFailure("ERR no such node command", answer);
       return;
     }
     host.executor.nowMs = host.nowMs;
     host.executor.gate = 0;
     const beganMs = beginRun(entry.stats, host.clock);
-    const part = command.collect(host, this.#request, keyspace, 0);
+    const part = command.collect(host, request, keyspace, 0);
     host.stats.endRun(entry.stats, host.clock, beganMs);
     this.#answerPart(part, host.executor.gate, keyspace, answer);
   }
@@ -180,4 +251,9 @@ export class RemoteRequests {
     const gate = Math.max(ownGate, this.#host.gates.gateOfAll(keyspace));
     answer(MESSAGE_PART, packed, 0, packed.length, gate);
   }
+}
+
+function answerFailure(text: string, answer: Answer): void {
+  const bytes = Buffer.from(text);
+  answer(MESSAGE_FAILED, bytes, 0, bytes.length, 0);
 }

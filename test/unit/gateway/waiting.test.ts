@@ -2,14 +2,54 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TransportEvents } from "../../../actors/gateway/transport.ts";
+import { vnodeId } from "../../../actors/vnode/vnode.ts";
 import type { WorkerRuntime } from "../../../actors/worker/worker-runtime.ts";
+import { partitionShift, slotOf, workerOf } from "../../../runtime/ring/slots.ts";
 import { encodeCommand } from "../../support/resp.ts";
 import { until } from "../../support/until.ts";
 import { WorkerNode } from "../../support/worker-node.ts";
 
 const HELD_MS = 10_000;
 const TIME_TO_LIVE_MS = 5_000;
+/** As WorkerNode has them. */
+const PARTITIONS = 16;
 const SET_FOR_A_WHILE = ["SET", "k", "v", "PX", String(TIME_TO_LIVE_MS)];
+
+/** The first key of this name and a number that a worker of two owns, in none of these partitions. */
+function keyOn(worker: number, name: string, ...taken: number[]): string {
+  for (let i = 0; ; i++) {
+    const key = `${name}${i}`;
+    const isThere = workerOf(partitionOf(key), PARTITIONS, 2) === worker;
+    if (isThere && !taken.includes(partitionOf(key))) return key;
+  }
+}
+
+function partitionOf(key: string): number {
+  return slotOf(Buffer.from(key), 0, key.length) >>> partitionShift(PARTITIONS);
+}
+
+/** Sends commands while a transaction holds the partition of `held`; what a key holds after them. */
+async function sendWhileHeld(
+  node: WorkerNode,
+  { worker, held, key }: { worker: number; held: string; key: string },
+  ...commands: string[][]
+): Promise<unknown> {
+  using client = await node.connect();
+  const owner = node.workers[worker];
+  assert.ok(owner);
+  const { locks } = owner;
+  const holder = { holder: "another", coordinator: 0 };
+  locks.lock([vnodeId(0, partitionOf(held))], holder, owner.nowMs, () => {});
+  client.send(...commands);
+  await until(() => (locks.waiting > 0 ? true : undefined));
+  // What could run before its turn has the time for it.
+  using other = await node.connect();
+  for (let i = 0; i < 3; i++) await other.call("DBSIZE");
+  owner.beginTurn();
+  locks.release("another");
+  await client.take(commands.length);
+  return await client.call("GET", key);
+}
 
 function firstOf(node: WorkerNode): WorkerRuntime {
   const [worker] = node.workers;
@@ -65,4 +105,38 @@ test("a time to live begins when the client has read enough for its command to r
   slow.drained();
   await until(() => (sends.length === 2 ? true : undefined));
   assert.equal(await client.call("PTTL", "k"), TIME_TO_LIVE_MS);
+});
+
+test("what a client sends behind a command that waits on another worker is run after it", async () => {
+  const held = keyOn(1, "held");
+  const free = keyOn(1, "free", partitionOf(held));
+  const here = keyOn(0, "here");
+  const place = { worker: 1, held, key: free };
+  const both = ["DEL", held, free];
+  const later = [
+    [["SET", free, "v"]],
+    [["MULTI"], ["SET", free, "v"], ["EXEC"]],
+    [["MULTI"], ["SET", free, "v"], ["SET", here, "v"], ["EXEC"]],
+    [["MSET", free, "v", here, "v"]],
+  ];
+  for (const commands of later) {
+    await using node = await WorkerNode.start({ workers: 2 });
+    assert.equal(await sendWhileHeld(node, place, both, ...commands), "v");
+  }
+});
+
+test("FLUSHALL removes what its client has set before, wherever that had to wait", async () => {
+  const held = keyOn(1, "held");
+  await using node = await WorkerNode.start({ workers: 2 });
+  const place = { worker: 1, held, key: held };
+  assert.equal(await sendWhileHeld(node, place, ["SET", held, "v"], ["FLUSHALL"]), null);
+});
+
+test("what a client sends behind a command that waits on its own worker is run after it", async () => {
+  const held = keyOn(0, "held");
+  const free = keyOn(0, "free", partitionOf(held));
+  await using node = await WorkerNode.start({ workers: 2 });
+  const place = { worker: 0, held, key: free };
+  const three = ["DEL", keyOn(1, "there"), held, free];
+  assert.equal(await sendWhileHeld(node, place, three, ["SET", free, "v"]), "v");
 });
