@@ -52,5 +52,6 @@ export function redirects(
   const start = request.starts[first] as number;
   const end = request.ends[first] as number;
   const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
-  return host.ownerOf(client.keyspace, partition) === host.index ? null : host.slots.moved(slot);
+  if (host.ownerOf(client.keyspace, partition) === host.index) return null;
+  return host.slots.moved(slot, client.connection?.transport.localAddress);
 }

@@ -4,7 +4,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CommandTable } from "../../../actors/command-table.ts";
+import { redirects } from "../../../actors/gateway/admission.ts";
+import type { DispatchHost } from "../../../actors/gateway/dispatch-host.ts";
 import { hostOf, SlotMap, type SlotOwner } from "../../../actors/gateway/slot-map.ts";
+import { requestOf } from "../../../actors/gateway/steps.ts";
 import { slotOf } from "../../../runtime/ring/slots.ts";
 import { FakeNode } from "../../support/fake-worker.ts";
 import type { Plain } from "../../support/resp.ts";
@@ -45,6 +48,20 @@ test("a slot's owner in the map is the worker that owns its partition", () => {
     assert.ok(range !== undefined && range.first <= slot && slot <= range.last);
     assert.equal(slots.moved(slot, "127.0.0.1:7380"), `MOVED ${slot} 127.0.0.1:${range.port}`);
   }
+});
+
+test("MOVED for several keys, or within MULTI, names the host at which the client came", () => {
+  const node = new FakeNode({ workers: 2 });
+  const [worker] = node.workers;
+  const { client } = node.connect({ isDirect: true, localAddress: "10.1.2.3:7380" });
+  const request = requestOf(["MGET", "a"].map((text) => Buffer.from(text)));
+  const entry = worker?.table.find(request);
+  assert.ok(entry);
+  const host = worker as unknown as DispatchHost;
+  assert.equal(
+    redirects(host, client, request, entry),
+    `MOVED ${slotOf(Buffer.from("a"), 0, 1)} 10.1.2.3:7381`,
+  );
 });
 
 test("workers without partitions serve no slots", () => {
