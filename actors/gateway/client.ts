@@ -51,6 +51,8 @@ export class Client {
   libraryName = "";
   libraryVersion = "";
   isAuthenticated: boolean;
+  /** Since when it has not been, if it is not: its connect, or RESET. */
+  unauthenticatedSinceMs: number;
   /** READONLY was sent: any replica may answer. */
   isReadonly = false;
   noEvict = false;
@@ -81,6 +83,7 @@ export class Client {
     this.isDirect = options.isDirect;
     this.isAuthenticated = options.isAuthenticated;
     this.connectedAtMs = options.nowMs;
+    this.unauthenticatedSinceMs = options.nowMs;
     this.lastCommandAtMs = options.nowMs;
   }
 
@@ -138,6 +141,7 @@ export class Client {
     this.keyspace = 0;
     this.name = "";
     this.isAuthenticated = isAuthenticated;
+    this.unauthenticatedSinceMs = this.worker.nowMs;
     this.isReadonly = false;
     this.noEvict = false;
     this.noTouch = false;

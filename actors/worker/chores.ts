@@ -132,7 +132,7 @@ export class Chores {
       if (limits.idleTimeoutMs > 0 && idleMs > limits.idleTimeoutMs) connection.destroy();
       else if (
         !client.isAuthenticated &&
-        nowMs - client.connectedAtMs > limits.handshakeTimeoutMs
+        nowMs - client.unauthenticatedSinceMs > limits.handshakeTimeoutMs
       ) {
         connection.destroy();
       } else connection.watchOutput(nowMs);

@@ -136,3 +136,23 @@ test("a bounded number of answers wait", () => {
   }
   assert.equal(refused(new FakeConnection()), true);
 });
+
+test("after RESET a client has as long to authenticate as after its connect", async () => {
+  await using node = await WorkerNode.start({ password: PASSWORD });
+  const [worker] = node.workers;
+  assert.ok(worker);
+  using client = await node.connect();
+  assert.equal(await client.call("AUTH", PASSWORD), "OK");
+  node.clock.advance(60 * 60_000);
+  assert.equal(await client.call("RESET"), "RESET");
+  let looks = 0;
+  const { exchange } = worker;
+  // Clients are looked at in the same tick.
+  exchange.expire = () => void looks++;
+  await until(() => (looks > 1 ? true : undefined));
+  assert.equal(await client.call("AUTH", PASSWORD), "OK");
+
+  assert.equal(await client.call("RESET"), "RESET");
+  node.clock.advance(worker.limits.handshakeTimeoutMs + 1);
+  await client.closed;
+});
