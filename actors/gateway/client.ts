@@ -10,6 +10,9 @@ import type { Connection } from "./connection.ts";
 // limits:
 /** Commands of one transaction. */
 export const QUEUED_COMMANDS_MAX = 262_144;
+/** What the watched keys of a client may take in memory, and what one takes besides its bytes. */
+export const WATCHED_BYTES_MAX = 16 * 1024 * 1024;
+export const WATCHED_KEY_BYTES = 256;
 
 /** A command queued by MULTI, in a buffer of its own. */
 export interface QueuedCommand {
@@ -68,6 +71,9 @@ export class Client {
   /** A command could not be queued: EXEC will be refused. */
   isQueueBroken = false;
   watched: WatchedKey[] = [];
+  #watchedBytes = 0;
+  /** The watched keys, with their keyspaces. */
+  readonly #watchedNames = new Set<string>();
 
   constructor(options: {
     id: number;
@@ -126,13 +132,34 @@ export class Client {
     if (this.queue !== null) this.isQueueBroken = true;
   }
 
+  /**
+   * Watches a key, if it is not watched already: then what it had been marked with counts on. False:
+   * too much is watched.
+   */
+  watch(key: WatchedKey): boolean {
+    const name = `${key.keyspace}:${key.key.toString("latin1")}`;
+    if (this.#watchedNames.has(name)) return true;
+    const bytes = 2 * key.key.length + key.mark.length + WATCHED_KEY_BYTES;
+    if (this.#watchedBytes + bytes > WATCHED_BYTES_MAX) return false;
+    this.#watchedBytes += bytes;
+    this.#watchedNames.add(name);
+    this.watched.push(key);
+    return true;
+  }
+
+  unwatch(): void {
+    this.watched = [];
+    this.#watchedBytes = 0;
+    this.#watchedNames.clear();
+  }
+
   /** Leaves the transaction, whatever became of it. */
   endTransaction(): void {
     this.queue = null;
     this.queueBytes = 0;
     this.isQueueBroken = false;
     this.queuesWrites = false;
-    this.watched = [];
+    this.unwatch();
   }
 
   /** RESET: as if it had just connected. */

@@ -64,10 +64,11 @@ export class Transactions implements Router {
       void this.#watchElsewhere(client, keys, partitions);
       return;
     }
-    for (const key of keys) {
-      client.watched.push({ keyspace, key, mark: markOfKey(host, keyspace, key) });
-    }
-    reply.ok();
+    const isWatched = keys.every((key) => {
+      return client.watch({ keyspace, key, mark: markOfKey(host, keyspace, key) });
+    });
+    if (isWatched) reply.ok();
+    else reply.error(WATCHES_TOO_MUCH);
   }
 
   async #watchElsewhere(
@@ -99,7 +100,7 @@ export class Transactions implements Router {
         });
       }
     }
-    if (refusal === null) client.watched.push(...watched);
+    if (refusal === null && !watched.every((key) => client.watch(key))) refusal = WATCHES_TOO_MUCH;
     connection.fill(slot, refusal === null ? OK : encodeError(refusal), 0);
     connection.unblock();
   }
@@ -279,6 +280,8 @@ export class Transactions implements Router {
     done(arrayOf(all), gate);
   }
 }
+
+const WATCHES_TOO_MUCH = "ERR too many keys are watched: send UNWATCH, or watch fewer";
 
 const OK = Buffer.from("+OK\r\n");
 

@@ -87,7 +87,7 @@ const unwatch = sessionCommand({
   summary: "Forgets about watched keys of a transaction.",
   complexity: "O(1)",
   execute(client, _request, reply) {
-    client.watched = [];
+    client.unwatch();
     reply.ok();
   },
 });

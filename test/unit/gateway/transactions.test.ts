@@ -4,8 +4,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CommandTable } from "../../../actors/command-table.ts";
-import type { Router } from "../../../actors/gateway/client.ts";
+import {
+  type Router,
+  WATCHED_BYTES_MAX,
+  WATCHED_KEY_BYTES,
+} from "../../../actors/gateway/client.ts";
+import { KEY_BYTES_MAX } from "../../../runtime/base/limits.ts";
 import { FakeNode } from "../../support/fake-worker.ts";
+import { WorkerNode } from "../../support/worker-node.ts";
 
 /** A router that answers how many commands it was given, and what was watched. */
 const router: Router = {
@@ -82,4 +88,30 @@ test("MULTI queues everything but what ends or guards the transaction", () => {
     "reset",
     "watch",
   ]);
+});
+
+test("what a client watches has a bound, and a key counts once", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect();
+  const long = Buffer.alloc(KEY_BYTES_MAX);
+  const fitting = Math.floor(WATCHED_BYTES_MAX / (2 * KEY_BYTES_MAX + WATCHED_KEY_BYTES));
+  for (let i = 0; i < 2 * fitting; i++) assert.equal(await client.call("WATCH", long), "OK");
+  const keys = Array.from({ length: fitting }, (_, i) => {
+    const key = Buffer.from(long);
+    key.writeUInt32BE(i + 1);
+    return key;
+  });
+  const refused = { error: "ERR too many keys are watched: send UNWATCH, or watch fewer" };
+  assert.deepEqual(await client.call("WATCH", ...keys), refused);
+  assert.equal(await client.call("UNWATCH"), "OK");
+  assert.equal(await client.call("WATCH", ...keys.slice(1)), "OK");
+});
+
+test("a key that is watched again keeps what it was marked with", async () => {
+  await using node = await WorkerNode.start();
+  using client = await node.connect();
+  await client.call("WATCH", "k");
+  await client.call("SET", "k", "v");
+  await client.call("WATCH", "k");
+  assert.equal((await client.pipeline(["MULTI"], ["GET", "k"], ["EXEC"])).at(-1), null);
 });
