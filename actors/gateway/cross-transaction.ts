@@ -15,7 +15,7 @@ import type { DispatchHost } from "./dispatcher.ts";
 import { runOther } from "./other-steps.ts";
 import { arrayOf, encodeError, nilArray } from "./replies.ts";
 import type { Change } from "./scratch.ts";
-import { forEachPartition, hasKeys, type Job, type Step } from "./steps.ts";
+import { forEachPartition, hasKeys, type Job, reachesOthers, type Step } from "./steps.ts";
 
 const LOST =
   "TRYAGAIN a worker thread of this transaction restarts: nothing was changed; try again";
@@ -23,6 +23,8 @@ const UNKNOWN =
   "UNKNOWN a worker thread restarted while this was done: all of it will be done, but the replies are lost; read the keys before trying again";
 const BUSY =
   "BUSY too many transactions over several worker threads are under way; try again later";
+const OUT_OF_ORDER =
+  "ERR a command about all keys (FLUSHALL, DBSIZE, KEYS ...) cannot stand before one of the same transaction that moves keys between worker threads: send it before MULTI";
 const TOO_LARGE =
   "ERR these keys are too large to be changed together over several worker threads: use a {hash tag}";
 
@@ -55,7 +57,9 @@ export class CrossTransaction {
   async run(vnodes: ReadonlyMap<number, readonly number[]>): Promise<void> {
     const cross = this.#cross;
     await this.#connection.whenFirst(this.#slot);
-    const refusal = this.#refusal();
+    const { steps } = this.#job;
+    const isBeside = steps.some((step) => gathers(this.#host, step));
+    const refusal = isBeside && looksBetween(steps) ? OUT_OF_ORDER : this.#refusal();
     if (refusal !== null) {
       this.#refuse(refusal);
       return;
@@ -63,7 +67,7 @@ export class CrossTransaction {
     const id = cross.newId();
     const claim = cross.claim(this.#isWrite ? id : `r${id}`);
     try {
-      const keys = this.#job.steps.some((step) => gathers(this.#host, step)) ? this.#keys() : [];
+      const keys = isBeside ? this.#keys() : [];
       const contents = await this.#prepare(claim, vnodes, keys);
       if (contents === null) return;
       if (keys.length > 0) await this.#runBeside(claim, keys, contents);
@@ -271,6 +275,12 @@ export class CrossTransaction {
     }
     return found;
   }
+}
+
+/** Whether a command about all keys stands before one on a key: beside the data it would come last. */
+function looksBetween(steps: readonly Step[]): boolean {
+  const first = steps.findIndex(reachesOthers);
+  return first >= 0 && steps.slice(first).some(hasKeys);
 }
 
 /** Changed keys as parts, one a partition. */

@@ -81,6 +81,12 @@ export function hasKeys({ entry }: Step): boolean {
   return entry.command.scope === "key" || entry.command.scope === "keys";
 }
 
+/** Whether a step without keys has work on other workers. */
+export function reachesOthers({ entry }: Step): boolean {
+  const { scope } = entry.command;
+  return scope === "node" || scope === "sliced" || scope === "partition";
+}
+
 /** Calls back with the partition (and the slot) of each of a step's keys. */
 export function forEachPartition(
   host: DispatchHost,

@@ -31,6 +31,7 @@ import {
   hasKeys,
   type Job,
   markOfKey,
+  reachesOthers,
   runStep,
   type Step,
   stepsOf,
@@ -284,12 +285,6 @@ export class Transactions implements Router {
 const WATCHES_TOO_MUCH = "ERR too many keys are watched: send UNWATCH, or watch fewer";
 
 const OK = Buffer.from("+OK\r\n");
-
-/** Whether a step without keys has work on other workers. */
-function reachesOthers({ entry }: Step): boolean {
-  const { scope } = entry.command;
-  return scope === "node" || scope === "sliced" || scope === "partition";
-}
 
 /** Whether the steps' keys are in several slots. */
 function isCrossSlot(host: DispatchHost, steps: readonly Step[]): boolean {

@@ -115,3 +115,18 @@ test("a key that is watched again keeps what it was marked with", async () => {
   await client.call("WATCH", "k");
   assert.equal((await client.pipeline(["MULTI"], ["GET", "k"], ["EXEC"])).at(-1), null);
 });
+
+test("a transaction that moves keys between workers is refused where it could not keep its order", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect();
+  const move = ["RENAME", "a", "b"];
+  const set = [["MULTI"], ["SET", "a", "v"]];
+  for (const command of [["FLUSHALL"], ["DBSIZE"], ["KEYS", "*"], ["SCAN", "0"]]) {
+    const replies = await client.pipeline(...set, command, ["SET", "a", "w"], move, ["EXEC"]);
+    assert.match(JSON.stringify(replies.at(-1)), /"ERR a command about all keys/);
+    assert.equal(await client.call("EXISTS", "a", "b"), 0);
+  }
+  const replies = await client.pipeline(...set, ["PING"], move, ["DBSIZE"], ["FLUSHDB"], ["EXEC"]);
+  assert.deepEqual(replies.at(-1), ["OK", "PONG", "OK", 1, "OK"]);
+  assert.equal(await client.call("EXISTS", "a", "b"), 0);
+});
