@@ -42,8 +42,10 @@ export function waitsForService(kind: number): boolean {
   return kind === MESSAGE_RUN || kind === MESSAGE_COLLECT || isNewTransaction(kind);
 }
 
+/** RELEASE with them: it must not overtake the PREPARE whose locks it frees. */
 function isNewTransaction(kind: number): boolean {
-  return kind === MESSAGE_EXEC || kind === MESSAGE_MARKS || kind === MESSAGE_PREPARE;
+  const isNew = kind === MESSAGE_EXEC || kind === MESSAGE_MARKS || kind === MESSAGE_PREPARE;
+  return isNew || kind === MESSAGE_RELEASE;
 }
 
 /** Whether a message is one of a handle. */

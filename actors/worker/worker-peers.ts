@@ -2,8 +2,9 @@
  * What other threads send to a worker: commands for its partitions, parts of transactions, answers
  * to what it asked.
  *
- * Invariant: commands and transactions wait until the worker has settled what it had begun before
- * its start; answers do not.
+ * Invariants: commands and transactions wait until the worker has settled what it had begun before
+ * its start, in the order in which they came; answers do not. What a worker asked before its death is
+ * not answered to its successor, which counts its own requests from 1.
  */
 import { pack } from "../../runtime/codec/pack.ts";
 import { Request } from "../../runtime/codec/request.ts";
@@ -39,7 +40,9 @@ export class WorkerPeers {
   readonly #remote: RemoteRequests;
   readonly #readClock: () => void;
   /** What peers have asked since this worker started, until it serves; null: it does. */
-  #waiting: (() => void)[] | null = [];
+  #waiting: { readonly peer: Peer; readonly serve: () => void }[] | null = [];
+  /** How often each peer has died. */
+  readonly #deaths = new Map<Peer, number>();
 
   constructor(options: WorkerPeersOptions) {
     this.#host = options.host;
@@ -53,7 +56,8 @@ export class WorkerPeers {
   serve(peer: Peer, kind: number, id: number, buffer: Buffer, start: number, end: number): void {
     if (this.#waiting !== null && waitsForService(kind)) {
       const kept = Buffer.from(buffer.subarray(start, end));
-      this.#waiting.push(() => this.serve(peer, kind, id, kept, 0, kept.length));
+      const serve = () => this.serve(peer, kind, id, kept, 0, kept.length);
+      this.#waiting.push({ peer, serve });
       return;
     }
     this.#readClock();
@@ -66,9 +70,11 @@ export class WorkerPeers {
       exchange.answered(id, kind === MESSAGE_FAILED, buffer, start, end);
       return;
     }
+    const deaths = this.#deaths.get(peer);
     const answer: Answer = (answerKind, bytes, from, to, gate) => {
       this.#host.schedule();
-      exchange.reply(peer, answerKind, id, bytes, from, to, gate);
+      if (this.#deaths.get(peer) === deaths)
+        exchange.reply(peer, answerKind, id, bytes, from, to, gate);
     };
     if (kind === MESSAGE_RUN) this.#remote.run(buffer, start, answer);
     else this.#remote.collect(buffer, start, answer);
@@ -76,8 +82,9 @@ export class WorkerPeers {
 
   #serveTransaction(peer: Peer, kind: number, id: number, bytes: Buffer): void {
     const host = this.#host;
+    const deaths = this.#deaths.get(peer);
     const answer = (value: unknown, gate: number) => {
-      if (kind === MESSAGE_RELEASE) return;
+      if (kind === MESSAGE_RELEASE || this.#deaths.get(peer) !== deaths) return;
       const packed = pack(value);
       host.exchange.reply(peer, MESSAGE_PART, id, packed, 0, packed.length, gate);
     };
@@ -104,11 +111,13 @@ export class WorkerPeers {
     await this.#cross.start();
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
-    for (const serve of waiting) serve();
+    for (const { serve } of waiting) serve();
   }
 
   /** Another worker has died. */
   workerDied(worker: number): void {
+    this.#deaths.set(worker, (this.#deaths.get(worker) ?? 0) + 1);
+    this.#waiting = this.#waiting?.filter(({ peer }) => peer !== worker) ?? null;
     this.#cross.workerDied(worker);
     this.#host.exchange.workerDied(worker);
   }
