@@ -142,6 +142,11 @@ export function runOtherHere(
     command.execute(client, request, reply);
     return;
   }
+  if (command.scope === "keys") {
+    // It names no key: it only says what is wrong with it.
+    executor.runOnKeys(command, keyspace, request, reply);
+    return;
+  }
   executor.gate = Math.max(executor.gate, host.gates.gateOfAll(keyspace));
   if (command.scope === "partition") {
     const partition = command.route(host, request, reply, keyspace, client.isDirect);

@@ -76,9 +76,12 @@ function selected(host: DispatchHost, client: Client, request: Request): number 
   return isValid && (!client.isDirect || index === 0) ? index : undefined;
 }
 
-/** Whether a step's keys say where it runs. */
-export function hasKeys({ entry }: Step): boolean {
-  return entry.command.scope === "key" || entry.command.scope === "keys";
+/** Whether a step's keys say where it runs. A bad number of keys (SINTERCARD 0) may leave it none. */
+export function hasKeys({ entry, request }: Step): boolean {
+  const { command } = entry;
+  return (
+    command.scope === "key" || (command.scope === "keys" && keyIndexes(command, request).length > 0)
+  );
 }
 
 /** Whether a step without keys has work on other workers. */
@@ -121,7 +124,7 @@ export function workerOfVnode(host: DispatchHost, vnode: number): number {
   return host.ownerOf(vnode >>> 16, vnode & 0xffff);
 }
 
-/** Runs a step whose keys are on this thread, inside `executor.beginTransaction`. */
+/** Runs a step whose keys, if it has any, are on this thread, inside `executor.beginTransaction`. */
 export function runStep(
   host: DispatchHost,
   { entry, request, keyspace }: Step,

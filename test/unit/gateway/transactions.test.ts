@@ -130,3 +130,18 @@ test("a transaction that moves keys between workers is refused where it could no
   assert.deepEqual(replies.at(-1), ["OK", "PONG", "OK", 1, "OK"]);
   assert.equal(await client.call("EXISTS", "a", "b"), 0);
 });
+
+test("a command that names no key says why within a transaction over several workers", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect();
+  const error = "ERR numkeys should be greater than 0";
+  const none = ["SINTERCARD", "0", "a"];
+  // Worker 1 owns "a", worker 0 "b".
+  for (const keys of [["a"], ["b"], ["a", "b"]]) {
+    const sets = keys.map((key) => ["SET", key, "v"]);
+    const replies = await client.pipeline(["MULTI"], ...sets, none, ["EXEC"]);
+    assert.deepEqual(replies.at(-1), [...keys.map(() => "OK"), { error }]);
+  }
+  const replies = await client.pipeline(["MULTI"], none, ["RENAME", "a", "b"], ["EXEC"]);
+  assert.deepEqual(replies.at(-1), [{ error }, "OK"]);
+});
