@@ -70,7 +70,7 @@ function readOptions(request: Request, first: number, reply: RespWriter): RangeO
   for (let i = first; i < request.count; i++) {
     if (request.equalsIgnoreCase(i, "WITHSCORES")) {
       options.withScores = true;
-    } else if (request.equalsIgnoreCase(i, "REV")) {
+    } else if (!options.isReversed && request.equalsIgnoreCase(i, "REV")) {
       options.isReversed = true;
     } else if (options.order === "rank" && request.equalsIgnoreCase(i, "BYSCORE")) {
       options.order = "score";

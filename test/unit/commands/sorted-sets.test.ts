@@ -207,3 +207,16 @@ test("members and scores stay right through random changes and a replay", () => 
     { numRuns: 60 },
   );
 });
+
+test("REV, BYSCORE and BYLEX may be given once", () => {
+  const t = new TestPartitions();
+  t.run("ZADD", "z", "1", "a", "2", "b");
+  const refused = { kind: "error", text: "ERR syntax error" };
+  for (const words of [
+    ["REV", "REV"],
+    ["BYSCORE", "BYSCORE"],
+    ["BYLEX", "BYSCORE"],
+  ]) {
+    assert.deepEqual(t.run("ZRANGE", "z", "0", "1", ...words), refused);
+  }
+});
