@@ -105,7 +105,7 @@ function containerItself(container: ContainerCommand): LeafCommand {
 }
 
 /** Redis's text for a container's unknown second word. */
-function unknownSubcommand(container: string, request: Request): string {
+export function unknownSubcommand(container: string, request: Request): string {
   return `ERR unknown subcommand '${request.text(1).slice(0, NAME_SHOWN)}'. Try ${container} HELP.`;
 }
 

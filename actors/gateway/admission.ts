@@ -4,12 +4,13 @@
  */
 import type { Request } from "../../runtime/codec/request.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
-import { type CommandEntry, keyIndexes } from "../command-table.ts";
+import { type CommandEntry, keyIndexes, unknownSubcommand } from "../command-table.ts";
 import type { Client } from "./client.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 
 export const CROSS_SLOT =
   "CROSSSLOT Keys in request don't hash to the same slot: use the gateway port, or a {hash tag}";
+const NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
 const QUEUE_TOO_LONG = "ERR this transaction is too large: nothing of it will be executed";
 
 /** Queues a command, or answers why it cannot be. */
@@ -19,7 +20,10 @@ export function refusesToQueue(
   request: Request,
   entry: CommandEntry,
 ): string | null {
-  if (entry.isRefusedInMulti) return "ERR Command not allowed inside a transaction";
+  if (entry.isRefusedInMulti) {
+    const isContainer = entry.subcommands.length > 0;
+    return isContainer ? unknownSubcommand(entry.facts.name, request) : NOT_IN_MULTI;
+  }
   if (client.isDirect) {
     const redirection = redirects(host, client, request, entry);
     if (redirection !== null) return redirection;

@@ -145,3 +145,20 @@ test("a command that names no key says why within a transaction over several wor
   const replies = await client.pipeline(["MULTI"], none, ["RENAME", "a", "b"], ["EXEC"]);
   assert.deepEqual(replies.at(-1), [{ error }, "OK"]);
 });
+
+test("an unknown subcommand is called so within MULTI too, and EXEC is refused", async () => {
+  await using node = await WorkerNode.start();
+  using client = await node.connect();
+  const [, unknown, , refused, aborted] = await client.pipeline(
+    ["MULTI"],
+    ["CLIENT", "NOSUCH"],
+    ["SET", "k", "v"],
+    ["SAVE"],
+    ["EXEC"],
+  );
+  assert.deepEqual(unknown, { error: "ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP." });
+  assert.deepEqual(refused, { error: "ERR Command not allowed inside a transaction" });
+  assert.deepEqual(aborted, {
+    error: "EXECABORT Transaction discarded because of previous errors.",
+  });
+});
