@@ -25,8 +25,8 @@ import type { Ref } from "./slab-pool.ts";
 // limits:
 /** Largest chunk of a state: what a snapshot file takes at once. */
 export const STATE_CHUNK_BYTES_MAX = 1024 * 1024;
-/** What two writers of a scan fill, and one that is being written to the disk. */
-const SPARE_CHUNKS = 3;
+/** What the four writers of a scan fill: at its end all of them wait for the disk. */
+const SPARE_CHUNKS = 4;
 
 /** First byte of a chunk. */
 export const CHUNK_PROLOGUE = 1;
