@@ -101,7 +101,7 @@ export class Connection {
   receive(bytes: Buffer, length: number): void {
     if (this.closing) return;
     this.bytesIn += length;
-    if (this.#input.length > 0 || this.#isStopped) {
+    if (this.#input.length > 0 || this.#isStopped()) {
       this.#keep(bytes, 0, length);
       this.run();
       return;
@@ -110,7 +110,7 @@ export class Connection {
     if (next < length && !this.closing) this.#keep(bytes, next, length);
   }
 
-  get #isStopped(): boolean {
+  #isStopped(): boolean {
     return this.#blocked > 0 || this.#isOutputFull || this.isLate || this.closing;
   }
 
@@ -119,7 +119,7 @@ export class Connection {
     const { reader } = this;
     let at = start;
     this.#isRunning = true;
-    while (at < end && !this.#isStopped) {
+    while (at < end && !this.#isStopped()) {
       if (!this.#host.mayRun(this)) break;
       const outcome = reader.parse(buffer, at, end);
       if (outcome === INCOMPLETE) {
@@ -132,7 +132,7 @@ export class Connection {
       }
       this.#host.dispatch(this, reader.request);
       at = reader.next;
-      if (this.pendingOutput > this.#outputPauseBytes) this.#outputIsFull();
+      if (this.pendingOutput > this.#outputPauseBytes()) this.#outputIsFull();
     }
     this.#isRunning = false;
     return at;
@@ -152,14 +152,14 @@ export class Connection {
 
   /** Goes on with input that waited. */
   run(): void {
-    if (this.#isRunning || this.#isStopped) return;
+    if (this.#isRunning || this.#isStopped()) return;
     const input = this.#input;
     if (input.length > 0) {
       const next = this.#parse(input.bytes, input.start, input.end);
       if (this.closed) return;
       input.consume(next);
     }
-    if (this.#isStopped) return;
+    if (this.#isStopped()) return;
     if (this.#hasInputEnded) this.close();
     else if (this.#isReadingPaused) {
       this.#isReadingPaused = false;
@@ -174,7 +174,7 @@ export class Connection {
       return;
     }
     this.#input.append(bytes, start, end);
-    if (this.#isStopped && this.#input.length > HELD_INPUT_BYTES) this.#pauseReading();
+    if (this.#isStopped() && this.#input.length > HELD_INPUT_BYTES) this.#pauseReading();
   }
 
   #pauseReading(): void {
@@ -201,7 +201,7 @@ export class Connection {
   /** The other side sends no more: finish what it asked, then close. */
   ended(): void {
     this.#hasInputEnded = true;
-    if (this.#blocked === 0 && (!this.#isStopped || this.#input.length === 0)) this.close();
+    if (this.#blocked === 0 && (!this.#isStopped() || this.#input.length === 0)) this.close();
   }
 
   // ---- replies ----------------------------------------------------------------------------------
@@ -240,8 +240,8 @@ export class Connection {
     }
     if (writer === this.out) {
       const isMuffled = writer.at === this.#mark;
-      if (gate !== 0 && !isMuffled && !this.#host.gates.isOpen(gate)) {
-        this.#gates.add(gate, this.#mark);
+      if (gate !== 0 && !isMuffled && !this.#gates.holds(gate)) {
+        if (!this.#host.gates.isOpen(gate)) this.#gates.add(gate, this.#mark);
       }
     } else {
       this.#late.addReady(Buffer.from(writer.buffer.subarray(this.#mark, writer.at)), gate);
@@ -277,7 +277,7 @@ export class Connection {
       this.endReply(this.out, head.gate);
       if (this.closed) return;
     }
-    if (this.pendingOutput > this.#outputPauseBytes) this.#outputIsFull();
+    if (this.pendingOutput > this.#outputPauseBytes()) this.#outputIsFull();
   }
 
   /** Replies that have not reached the system yet, and what stands for those under way. */
@@ -289,7 +289,7 @@ export class Connection {
     return this.#input.length;
   }
 
-  get #outputPauseBytes(): number {
+  #outputPauseBytes(): number {
     const { outputPauseBytes } = this.#host.limits;
     return this.client.isAuthenticated ? outputPauseBytes : UNAUTHENTICATED_OUTPUT_BYTES;
   }
@@ -347,7 +347,7 @@ export class Connection {
       if (this.out.at === 0 && this.#late.count === 0 && this.#blocked === 0) this.#end();
       return;
     }
-    if (this.#isOutputFull && this.pendingOutput <= this.#outputPauseBytes) {
+    if (this.#isOutputFull && this.pendingOutput <= this.#outputPauseBytes()) {
       this.#isOutputFull = false;
       this.run();
     }

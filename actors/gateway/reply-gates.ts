@@ -18,10 +18,14 @@ export class ReplyGates {
     return this.#gates.length === 0;
   }
 
+  /** Whether what comes last waits for this gate already. */
+  holds(gate: number): boolean {
+    const last = this.#gates.length - 1;
+    return last >= 0 && this.#gates[last] === gate;
+  }
+
   /** Holds back everything from this offset on. */
   add(gate: number, offset: number): void {
-    const last = this.#gates.length - 1;
-    if (last >= 0 && this.#gates[last] === gate) return;
     this.#gates.push(gate);
     this.#offsets.push(offset);
   }

@@ -19,7 +19,8 @@ const FILTER_ENTRIES = 16_384;
 
 export class WorkerLog implements VnodeLog, Gates {
   readonly #journal: Journal;
-  readonly #durabilities: readonly Durability[];
+  /** Of each keyspace, whether its ops are answered after their sync. */
+  readonly #alwaysSynced: readonly boolean[];
   readonly #filter = new Float64Array(FILTER_ENTRIES);
   #waiting: { commit: number; done: () => void }[] = [];
   /** Those who wait only as long as there is room. */
@@ -33,7 +34,7 @@ export class WorkerLog implements VnodeLog, Gates {
   /** `durabilities` of the keyspaces by index. */
   constructor(journal: Journal, durabilities: readonly Durability[]) {
     this.#journal = journal;
-    this.#durabilities = durabilities;
+    this.#alwaysSynced = durabilities.map((durability) => durability === "always");
     const filter = this.#filter;
     this.#always = {
       gateOf(hash) {
@@ -57,7 +58,7 @@ export class WorkerLog implements VnodeLog, Gates {
 
   /** What a look at all keys of a keyspace must wait for; 0: nothing. */
   gateOfAll(keyspace: number): number {
-    if (this.#durabilities[keyspace] !== "always") return 0;
+    if (this.#alwaysSynced[keyspace] !== true) return 0;
     return unsyncedGate(this.#journal, Number.POSITIVE_INFINITY);
   }
 
@@ -68,7 +69,7 @@ export class WorkerLog implements VnodeLog, Gates {
 
   /** Whether a keyspace's ops are answered after their sync. The node's own always are. */
   #isAlways(keyspace: number): boolean {
-    return keyspace === SYSTEM_KEYSPACE || this.#durabilities[keyspace] === "always";
+    return keyspace === SYSTEM_KEYSPACE || this.#alwaysSynced[keyspace] === true;
   }
 
   /** Calls back once everything appended so far is durable; asks for that. */

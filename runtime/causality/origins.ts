@@ -16,8 +16,11 @@ export type OriginSlot = number;
 const FIRST_CAPACITY = 2;
 
 export class Origins {
-  /** How far each origin's ops were applied, by slot. */
-  applied = new Float64Array(FIRST_CAPACITY);
+  /**
+   * How far each origin's ops were applied, by slot. A plain array: every op reads and writes it, and
+   * of a typed one that would be four objects out of the cache instead of two.
+   */
+  readonly applied: number[] = [];
   #high = new Uint32Array(FIRST_CAPACITY);
   #low = new Uint32Array(FIRST_CAPACITY);
   #count = 0;
@@ -58,7 +61,7 @@ export class Origins {
     const known = this.find(high, low);
     if (known >= 0) return known;
     assert(this.#count < ORIGINS_MAX, "a vnode names at most ORIGINS_MAX origins");
-    if (this.#count === this.applied.length) this.#grow();
+    if (this.#count === this.#high.length) this.#grow();
     const slot = this.#count++;
     this.#high[slot] = high;
     this.#low[slot] = low;
@@ -92,14 +95,14 @@ export class Origins {
   }
 
   #grow(): void {
-    const capacity = this.applied.length * 2;
-    this.applied = copied(new Float64Array(capacity), this.applied);
-    this.#high = copied(new Uint32Array(capacity), this.#high);
-    this.#low = copied(new Uint32Array(capacity), this.#low);
+    const capacity = this.#high.length * 2;
+    this.#high = copied(this.#high, capacity);
+    this.#low = copied(this.#low, capacity);
   }
 }
 
-function copied<T extends Float64Array | Uint32Array>(target: T, source: T): T {
+function copied(source: Uint32Array, capacity: number): Uint32Array<ArrayBuffer> {
+  const target = new Uint32Array(capacity);
   target.set(source);
   return target;
 }

@@ -37,7 +37,7 @@ export class Parking {
   }
 
   /** Drops what has been applied by now. */
-  dropKnown(applied: Float64Array): void {
+  dropKnown(applied: readonly number[]): void {
     for (const [slot, ops] of this.#bySlot) {
       for (const counter of ops.keys()) {
         if (counter <= (applied[slot] as number)) this.drop(slot, counter);

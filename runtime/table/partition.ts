@@ -187,7 +187,7 @@ export class Partition {
   /** Writes what has been applied of the others: all of it, or what changed since the last op. */
   #writePast(own: number): void {
     const { origins, writer } = this;
-    const vector = Float64Array.from(origins.applied.subarray(0, origins.count));
+    const vector = Float64Array.from(origins.applied);
     vector[own] = 0;
     const before = this.needsFullPast ? new Float64Array(0) : this.past.of(own);
     const changed: number[] = [];

@@ -90,7 +90,7 @@ export function readPrologue(reader: StateReader, partition: Partition): void {
 }
 
 function readPast(reader: StateReader, { origins, past }: Partition, own: number): void {
-  const vector = origins.applied.slice(0, reader.number());
+  const vector = Float64Array.from(origins.applied.slice(0, reader.number()));
   if (own < vector.length) vector[own] = 0;
   for (let left = reader.number(); left > 0; left--) {
     const slot = reader.number();
