@@ -68,7 +68,8 @@ export function createPool(options: PoolOptions): Pool {
     },
     async close() {
       closed = true;
-      const pool = await started;
+      // One that could not be started has told its jobs so.
+      const pool = await started?.catch(() => undefined);
       await pool?.destroy();
     },
   };
