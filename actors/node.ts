@@ -182,7 +182,6 @@ class Node implements LocalNode, AdminSource {
     });
     await this.#workers.start();
     await Promise.race([this.#recovered.done, lost.promise]);
-    earlier.superseded();
   }
 
   #startScrub(folder: string): void {
@@ -214,6 +213,7 @@ class Node implements LocalNode, AdminSource {
         this.#earlier?.released(worker, report.files);
         return;
       case "recovered":
+        this.#earlier?.workerUp(worker);
         this.#noteRecovery(report);
     }
   }

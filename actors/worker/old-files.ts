@@ -5,6 +5,7 @@
  *
  * Invariant: a file goes only after the manifest has stopped naming it.
  */
+import type { FileUse } from "../../runtime/storage/file-space.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
@@ -27,7 +28,7 @@ export class OldFiles {
   readonly #options: OldFilesOptions;
   /** Damaged ones: not to be used again. */
   readonly #damaged = new Set<string>();
-  #isCleaning = false;
+  #cleaning: Promise<void> | null = null;
   /** The reserve was not enough; it is not tried again before the disk has had room. */
   #isReserveShort = false;
 
@@ -40,29 +41,43 @@ export class OldFiles {
     this.#damaged.add(name);
   }
 
-  /** Does what there is to do; one run at a time. */
-  async clean(): Promise<void> {
-    if (this.#isCleaning) return;
-    this.#isCleaning = true;
-    try {
-      await this.#free();
-      const { storage, filesKept } = this.#options;
-      if (storage.journal.full) await this.#makeRoom();
-      else {
-        this.#isReserveShort = false;
-        if (storage.space.names().length > filesKept()) this.#unpin();
-      }
-    } finally {
-      this.#isCleaning = false;
+  /** Does what there is to do, snapshots included; one run at a time. */
+  clean(): Promise<void> {
+    this.#cleaning ??= this.#clean().finally(() => {
+      this.#cleaning = null;
+    });
+    return this.#cleaning;
+  }
+
+  async #clean(): Promise<void> {
+    const { storage, filesKept } = this.#options;
+    this.#addClosed();
+    if (storage.journal.full) {
+      const before = storage.space.names().length;
+      if (before === 0 && !storage.isBehind) return;
+      await (this.#isReserveShort ? this.#free() : this.#makeRoom());
+      this.#isReserveShort = storage.space.names().length === before;
+      return;
     }
+    this.#isReserveShort = false;
+    await storage.reserve.restore();
+    await this.#free();
+    if (storage.space.names().length > filesKept()) this.#unpin();
+  }
+
+  /** Files of the journal that take no more frames. */
+  #addClosed(): FileUse[] {
+    const { journal, space } = this.#options.storage;
+    const known = new Set(space.names());
+    const closed = journal.files().slice(0, -1);
+    for (const use of closed) if (!known.has(use.name)) space.add(use);
+    return closed;
   }
 
   async #free(): Promise<void> {
     const { storage } = this.#options;
     const { journal, space } = storage;
-    const known = new Set(space.names());
-    const closed = journal.files().slice(0, -1);
-    for (const use of closed) if (!known.has(use.name)) space.add(use);
+    const closed = this.#addClosed();
     const names = space.unneeded();
     if (names.length === 0 && !storage.isBehind) return;
     await storage.release(names);
@@ -79,18 +94,23 @@ export class OldFiles {
     if (others.length > 0) this.#options.released(others);
   }
 
-  /** The disk is full: snapshots are written to the reserve's room, and free the oldest file. */
+  /**
+   * The disk is full: snapshots are written to the reserve's room, those that are due first, and free
+   * the oldest file. Ops that wait for room come before them: no snapshot with such an op is named.
+   */
   async #makeRoom(): Promise<void> {
-    const { storage, snapshotsIdle, isSnapshotting } = this.#options;
-    const { space, reserve } = storage;
-    if (this.#isReserveShort || isSnapshotting() || space.oldestPins().length === 0) return;
-    const before = space.names().length;
+    const { storage, snapshotsIdle } = this.#options;
+    const { journal, reserve } = storage;
+    this.#isReserveShort = true;
     await reserve.lend(async () => {
-      this.#unpin();
+      await journal.squeeze();
       await snapshotsIdle();
       await this.#free();
+      this.#unpin();
+      await snapshotsIdle();
+      await journal.squeeze();
+      await this.#free();
     });
-    this.#isReserveShort = space.names().length === before;
   }
 
   /**

@@ -121,7 +121,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   #memoryMax: number;
 
   constructor(options: WorkerRuntimeOptions) {
-    const { args, index, clock, storage, released } = options;
+    const { args, index, clock, timers, storage, released } = options;
     const { journal, log } = storage;
     this.#options = options;
     this.index = index;
@@ -164,7 +164,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       onPoint: crashPoints(process.env.COTERIE_TEST_CRASH_POINT, this.process.allowsTestCommands),
     });
     const transactions = new Transactions(this, this.cross);
-    this.upkeep = new WorkerUpkeep({ host: this, args, clock, storage, released });
+    this.upkeep = new WorkerUpkeep({ host: this, args, clock, timers, storage, released });
     const flushPorts = () => this.#flushPorts();
     const readClock = () => this.#readClock();
     const steps = { readClock, commit: () => journal.commit(), flushPorts };

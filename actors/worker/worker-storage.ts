@@ -5,12 +5,12 @@
  * Invariants: the manifest that says how far old files count is durable before the first new op;
  * what was recovered but perhaps never synced is written again and synced before anything serves.
  */
-import { systemTimers } from "../../runtime/base/clock.ts";
+import type { Timers } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
-import { type Random, systemRandom } from "../../runtime/base/prng.ts";
+import type { Random } from "../../runtime/base/prng.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
-import { type ClosedFile, FileSpace } from "../../runtime/storage/file-space.ts";
-import { isDiskFull, systemFiles } from "../../runtime/storage/files.ts";
+import { FileSpace, partOf } from "../../runtime/storage/file-space.ts";
+import type { FileSystem } from "../../runtime/storage/files.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
 import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import type { SyncTimes } from "../../runtime/storage/journal-syncs.ts";
@@ -23,9 +23,14 @@ import {
   writeManifest,
 } from "../../runtime/storage/manifest.ts";
 import { type RecoveredOp, type Recovery, replay } from "../../runtime/storage/recovery.ts";
-import { Reserve } from "../../runtime/storage/reserve.ts";
-import { readSnapshot } from "../../runtime/storage/snapshot.ts";
-import { manifestFiles, type Survey, surveyJournals } from "../../runtime/storage/survey.ts";
+import { Reserve, reserveName } from "../../runtime/storage/reserve.ts";
+import { readSnapshot, unlistedSnapshots } from "../../runtime/storage/snapshot.ts";
+import {
+  manifestFiles,
+  type Survey,
+  surveyJournals,
+  syncUnproven,
+} from "../../runtime/storage/survey.ts";
 import { StateLoader } from "../../runtime/table/state-loader.ts";
 import { SYSTEM_KEYSPACE, type Vnode } from "../vnode/vnode.ts";
 import type { TakenSnapshot } from "./snapshots.ts";
@@ -58,8 +63,17 @@ export interface RecoveryFacts {
   readonly tornBytes: number;
 }
 
-export class WorkerStorage {
+export interface StorageOptions {
+  readonly args: WorkerArgs;
+  readonly index: number;
+  readonly fs: FileSystem;
+  readonly timers: Timers;
   readonly random: Random;
+  readonly events: StorageEvents;
+}
+
+export class WorkerStorage {
+  readonly fs: FileSystem;
   readonly journal: Journal;
   readonly log: WorkerLog;
   readonly #args: WorkerArgs;
@@ -84,24 +98,19 @@ export class WorkerStorage {
   /** How far the files of a failed journal count. */
   #trusted: readonly ManifestFile[] | null = null;
 
-  constructor(options: {
-    args: WorkerArgs;
-    index: number;
-    random: Random;
-    journal: Journal;
-    manifests: Manifests;
-    survey: Survey;
-    reserve: Reserve;
-  }) {
-    this.random = options.random;
-    this.journal = options.journal;
-    this.#args = options.args;
-    this.#index = options.index;
-    this.#manifests = options.manifests;
-    this.#survey = options.survey;
-    this.reserve = options.reserve;
-    const durabilities = options.args.config.keyspaces.map((keyspace) => keyspace.durability);
-    this.log = new WorkerLog(options.journal, durabilities);
+  constructor(
+    { args, index, fs }: StorageOptions,
+    opened: { journal: Journal; manifests: Manifests; survey: Survey; reserve: Reserve },
+  ) {
+    this.fs = fs;
+    this.journal = opened.journal;
+    this.#args = args;
+    this.#index = index;
+    this.#manifests = opened.manifests;
+    this.#survey = opened.survey;
+    this.reserve = opened.reserve;
+    const durabilities = args.config.keyspaces.map((keyspace) => keyspace.durability);
+    this.log = new WorkerLog(opened.journal, durabilities);
   }
 
   #owns(vnodeId: number): boolean {
@@ -122,6 +131,11 @@ export class WorkerStorage {
       vnodes.set(entry.id, await this.#load(target, entry));
     }
     await this.#writeManifest();
+    const owns = (id: number) => this.#owns(id);
+    // Replaced, or finished when the worker ended: nobody else knows which are not named yet.
+    const names = await this.fs.list(this.#args.folder);
+    for (const name of unlistedSnapshots(names, this.#vnodes, owns)) await this.removeFile(name);
+    await syncUnproven(this.fs, this.#args.folder, this.#survey);
     const recovery = await this.#replay(target, vnodes);
     if (recovery.unprovenOps > 0) {
       await this.sync();
@@ -129,7 +143,7 @@ export class WorkerStorage {
       this.journal.prove();
     }
     for (const vnode of vnodes.values()) target.adopt(vnode);
-    for (const file of this.#survey.files) this.space.add(ownPart(file, (id) => this.#owns(id)));
+    for (const file of this.#survey.files) this.space.add(partOf(file, owns));
     for (const name of this.#survey.leftovers) this.space.add({ name, ...NOTHING });
     const tornBytes = this.#survey.files.reduce((sum, file) => sum + file.droppedBytes, 0);
     return { ops: recovery.ops, tornBytes };
@@ -160,7 +174,7 @@ export class WorkerStorage {
     const vnode = target.createVnode(entry.id);
     const loader = new StateLoader(vnode.partition);
     const path = `${this.#args.folder}/${entry.snapshot ?? ""}`;
-    await readSnapshot(systemFiles, path, (bytes, start, end) => loader.chunk(bytes, start, end));
+    await readSnapshot(this.fs, path, (bytes, start, end) => loader.chunk(bytes, start, end));
     loader.finish();
     vnode.snapshotSequence = vnode.partition.sequence;
     return vnode;
@@ -189,7 +203,7 @@ export class WorkerStorage {
 
   #surveyOptions() {
     const { folder, nodeId } = this.#args;
-    return { fs: systemFiles, folder, nodeId, manifests: this.#manifests };
+    return { fs: this.fs, folder, nodeId, manifests: this.#manifests };
   }
 
   /** Everything that was appended is durable when this returns. */
@@ -214,7 +228,7 @@ export class WorkerStorage {
     const vnodes = [...this.#vnodes.values()];
     const replaced = [...this.#replaced];
     this.#isUnwritten = true;
-    await writeManifest(systemFiles, folder, { nodeId, boot, worker: this.#index, vnodes, files });
+    await writeManifest(this.fs, folder, { nodeId, boot, worker: this.#index, vnodes, files });
     this.#isUnwritten = false;
     for (const { id, sequence } of vnodes) this.space.snapshotTaken(id, sequence);
     for (const name of replaced) {
@@ -258,7 +272,7 @@ export class WorkerStorage {
 
   /** Removes a file that no manifest names. */
   removeFile(name: string): Promise<void> {
-    return systemFiles.remove(`${this.#args.folder}/${name}`);
+    return this.fs.remove(`${this.#args.folder}/${name}`);
   }
 
   /** Whether a journal file was written by this worker in this boot, before its restart or since. */
@@ -340,27 +354,13 @@ function unknownKeyspace(keyspace: number, folder: string): CoterieError {
 
 const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };
 
-/** What a file holds of this worker's vnodes: the rest does not concern it. */
-function ownPart(file: ClosedFile, owns: (vnodeId: number) => boolean): ClosedFile {
-  const indexes = [...file.vnodes.keys()].filter((i) => owns(file.vnodes[i] as number));
-  return {
-    name: file.name,
-    vnodes: Uint32Array.from(indexes, (i) => file.vnodes[i] as number),
-    sequences: Float64Array.from(indexes, (i) => file.sequences[i] as number),
-  };
-}
-
 /** Opens the journal of a worker beside what the folder holds. */
-export async function openStorage(
-  args: WorkerArgs,
-  index: number,
-  events: StorageEvents,
-): Promise<WorkerStorage> {
-  const random = systemRandom();
+export async function openStorage(options: StorageOptions): Promise<WorkerStorage> {
+  const { args, index, fs, timers, random, events } = options;
   const { folder, nodeId, boot, config } = args;
-  const manifests = await readManifests(systemFiles, folder, nodeId);
+  const manifests = await readManifests(fs, folder, nodeId);
   const survey = await surveyJournals({
-    fs: systemFiles,
+    fs,
     folder,
     nodeId,
     manifests,
@@ -369,16 +369,16 @@ export async function openStorage(
   const own = survey.files.filter((file) => file.boot === boot && file.worker === index);
   const firstFile = own.reduce((last, file) => Math.max(last, file.number), 0) + 1;
   const reserveBytes = Math.ceil(config.journal.reserveBytes / config.workers);
-  const reserve = new Reserve(systemFiles, folder, `reserve-${index}`, reserveBytes);
+  const reserve = new Reserve(fs, folder, reserveName(index), reserveBytes);
   const journal = await Journal.open({
-    fs: systemFiles,
+    fs,
     folder,
     boot,
     worker: index,
     nodeId,
     firstFile,
     random,
-    timers: systemTimers,
+    timers,
     reserve,
     fileBytes: config.journal.fileBytes,
     onDurable: () => {
@@ -390,10 +390,8 @@ export async function openStorage(
     onFailed: (error) => events.onFailed(error),
     syncTimes: events.syncTimes,
   });
-  await reserve.restore().catch((error: unknown) => {
-    // A full disk: the journal says so by itself, and the reserve is taken when there is space.
-    if (!isDiskFull(error)) throw error;
-  });
-  const storage = new WorkerStorage({ args, index, random, journal, manifests, survey, reserve });
+  // On a full disk it is taken when there is space.
+  await reserve.restore();
+  const storage = new WorkerStorage(options, { journal, manifests, survey, reserve });
   return storage;
 }

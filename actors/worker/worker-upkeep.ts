@@ -3,9 +3,8 @@
  *
  * Invariant: none of it runs within a command: it goes in slices between turns.
  */
-import { type Clock, systemTimers } from "../../runtime/base/clock.ts";
+import type { Clock, Timers } from "../../runtime/base/clock.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
-import { systemFiles } from "../../runtime/storage/files.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
 import type { Client } from "../gateway/client.ts";
 import type { Exchange } from "../gateway/exchange.ts";
@@ -35,12 +34,15 @@ export interface UpkeepHost {
   everyVnode(): Iterable<Vnode>;
   /** Makes sure that the turn has an end. */
   schedule(): void;
+  /** Says on stderr what went wrong. */
+  report(facts: object): void;
 }
 
 export interface WorkerUpkeepOptions {
   readonly host: UpkeepHost;
   readonly args: WorkerArgs;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly storage: WorkerStorage;
   /** Files of earlier boots that this worker needs no more. */
   readonly released: (names: readonly string[]) => void;
@@ -57,12 +59,12 @@ export class WorkerUpkeep {
   readonly #oldFiles: OldFiles;
 
   constructor(options: WorkerUpkeepOptions) {
-    const { host, args, clock, storage } = options;
+    const { host, args, clock, timers, storage } = options;
     const { journal, keyspaces, snapshot } = args.config;
     this.#host = host;
     this.#storage = storage;
     const snapshots = new Snapshots({
-      fs: systemFiles,
+      fs: storage.fs,
       folder: args.folder,
       clock,
       config: snapshot,
@@ -70,9 +72,9 @@ export class WorkerUpkeep {
       pause: () => new Promise((resolve) => setImmediate(resolve)),
       taken: async (taken) => {
         await storage.snapshotsTaken(taken);
-        await this.#oldFiles.clean();
+        void this.#clean(); // not waited for: it may wait for snapshots
       },
-      failed: (error) => process.stderr.write(`snapshot failed: ${String(error)}\n`),
+      failed: (error) => host.report({ event: "snapshot failed", error }),
     });
     this.#oldFiles = new OldFiles({
       storage,
@@ -83,11 +85,10 @@ export class WorkerUpkeep {
       snapshotsIdle: () => snapshots.idle(),
       released: options.released,
     });
-    const failed = (error: unknown) => process.stderr.write(`cleaning failed: ${String(error)}\n`);
     this.#snapshots = snapshots;
     this.#chores = new Chores({
       clock,
-      timers: systemTimers,
+      timers,
       exchange: host.exchange,
       stats: host.stats,
       snapshots,
@@ -98,7 +99,7 @@ export class WorkerUpkeep {
       isSweeping: () => host.isSweeping,
       soon: (run) => void setImmediate(run),
       schedule: () => host.schedule(),
-      clean: () => void this.#oldFiles.clean().catch(failed),
+      clean: () => void this.#clean(),
       interval: keyspaces.some((keyspace) => keyspace.durability === "interval")
         ? { everyMs: journal.intervalMs, sync: () => storage.journal.syncNow() }
         : null,
@@ -127,9 +128,16 @@ export class WorkerUpkeep {
   }
 
   /** Ends the chores; takes the snapshots that shorten the next start, and drops what they replace. */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#chores.stop();
-    return this.#snapshots.beforeStop(this.#host.everyVnode());
+    await this.#snapshots.beforeStop(this.#host.everyVnode());
+    await this.#clean();
+  }
+
+  #clean(): Promise<void> {
+    return this.#oldFiles.clean().catch((error: unknown) => {
+      this.#host.report({ event: "cleaning failed", error });
+    });
   }
 
   /** `vnodes`: those whose ops count. */

@@ -6,7 +6,9 @@ import { flushCompileCache } from "node:module";
 import type { Server, Socket } from "node:net";
 import { systemClock, systemTimers } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
+import { systemRandom } from "../../runtime/base/prng.ts";
 import { pack } from "../../runtime/codec/pack.ts";
+import { systemFiles } from "../../runtime/storage/files.ts";
 import { exposeControl } from "../../runtime/thread/control.ts";
 import { openWorker, type WorkerContext } from "../../runtime/thread/worker-context.ts";
 import { listen } from "../gateway/listener.ts";
@@ -54,10 +56,18 @@ start().catch((error: unknown) => {
 });
 
 async function start(): Promise<void> {
-  const opened = await openStorage(args, context.index, {
-    onDurable: () => runtime?.onDurable(),
-    onFailed: (error) => void journalFailed(error),
-    syncTimes,
+  const random = systemRandom();
+  const opened = await openStorage({
+    args,
+    index: context.index,
+    fs: systemFiles,
+    timers: systemTimers,
+    random,
+    events: {
+      onDurable: () => runtime?.onDurable(),
+      onFailed: (error) => void journalFailed(error),
+      syncTimes,
+    },
   });
   storage = opened;
   const made = new WorkerRuntime({
@@ -65,7 +75,7 @@ async function start(): Promise<void> {
     index: context.index,
     clock: systemClock,
     timers: systemTimers,
-    random: opened.random,
+    random,
     storage: opened,
     port: (peer) => (peer === "main" ? context.main : context.peers[peer]) ?? context.main,
     flushPorts: () => {

@@ -94,6 +94,16 @@ export class FileSpace {
   }
 }
 
+/** What a file holds of some vnodes: the rest does not concern who has them. */
+export function partOf(file: ClosedFile, has: (vnodeId: number) => boolean): ClosedFile {
+  const indexes = [...file.vnodes.keys()].filter((i) => has(file.vnodes[i] as number));
+  return {
+    name: file.name,
+    vnodes: Uint32Array.from(indexes, (i) => file.vnodes[i] as number),
+    sequences: Float64Array.from(indexes, (i) => file.sequences[i] as number),
+  };
+}
+
 function journalOf(name: string): string {
   const parsed = parseJournalFileName(name);
   return parsed === undefined ? name : bootAndWorker(parsed);

@@ -23,6 +23,8 @@ export const JOURNAL_FILE_BYTES = 32 * 1024 * 1024;
 export const JOURNAL_STEP_BYTES = 4 * 1024 * 1024;
 /** How long a full disk is left alone before it is tried again. */
 export const DISK_FULL_RETRY_MS = 1_000;
+/** Files kept for another use: a burst of writes leaves no more of them. */
+const SPARES_MAX = 2;
 /** Zeros in one write on the pool: small, so that commits' syncs get their turn. */
 const ZERO_BYTES_MAX = 1024 * 1024;
 
@@ -152,6 +154,7 @@ export class JournalSpace {
   /** Offers a file that nobody needs any more (in no manifest, closed) for another use. */
   recycle(name: string): void {
     this.#spares.push(name);
+    this.#removeSpares(SPARES_MAX);
   }
 
   /** Stops the background work and closes the files; idempotent. */
@@ -200,16 +203,13 @@ export class JournalSpace {
 
   async #work(): Promise<void> {
     try {
-      await (this.full ? this.#options.reserve?.restore() : undefined);
-      while (!this.#closed && this.#hasWork()) {
-        if (this.#needsMore()) await this.#extend(this.current);
-        else if (this.#needsNext()) await this.#prepareNext();
-        else if (this.#next !== undefined) await this.#extend(this.#next);
-        this.full = false;
-        if (!this.#closed) this.#events.changed();
-      }
+      const { reserve } = this.#options;
+      const prepare = () => this.#prepareAll();
+      await (this.full && reserve !== undefined ? reserve.whileWhole(prepare) : prepare());
       this.#working = undefined;
-      if (this.full) {
+      if (this.#hasWork())
+        this.#wake(); // asked for since the last look
+      else if (this.full) {
         this.full = false; // what was wanted is not wanted any more
         if (!this.#closed) this.#events.changed();
       }
@@ -221,18 +221,32 @@ export class JournalSpace {
     }
   }
 
+  async #prepareAll(): Promise<void> {
+    while (!this.#closed && this.#hasWork()) {
+      if (this.#needsMore()) await this.#extend(this.current);
+      else if (this.#needsNext()) await this.#prepareNext();
+      else if (this.#next !== undefined) await this.#extend(this.#next);
+      this.full = false;
+      if (!this.#closed) this.#events.changed();
+    }
+  }
+
   #waitForSpace(): void {
     const wasFull = this.full;
-    const { fs, folder } = this.#options;
     this.full = true;
-    for (const name of this.#spares.splice(0)) {
-      void fs.remove(`${folder}/${name}`).catch(() => undefined); // a later start removes it
-    }
+    this.#removeSpares(0);
     this.#retry = this.#options.timers.after(DISK_FULL_RETRY_MS, () => {
       this.#retry = undefined;
       this.#wake();
     });
     if (!wasFull) this.#events.changed();
+  }
+
+  #removeSpares(kept: number): void {
+    const { fs, folder } = this.#options;
+    for (const name of this.#spares.splice(kept)) {
+      void fs.remove(`${folder}/${name}`).catch(() => undefined); // a later start removes it
+    }
   }
 
   async #prepareNext(): Promise<void> {
@@ -251,9 +265,28 @@ export class JournalSpace {
     this.#next = next;
   }
 
-  /** Writes one step of zeros through a handle of its own: a sync error reaches both handles. */
-  async #extend(target: JournalFile): Promise<void> {
-    const end = Math.min(target.ahead + this.#stepBytes, target.capacity);
+  /**
+   * The reserve is lent: room for the frame that waits and no more. The disk counts as full, and
+   * whoever wants more waits for the reserve.
+   */
+  async squeeze(): Promise<void> {
+    if (this.#closed || !this.full || this.#wanted === 0) return;
+    const end = this.#position + this.#wanted;
+    if (end <= this.current.capacity) await this.#extend(this.current, end);
+    else {
+      if (this.#next === undefined) await this.#prepareNext();
+      if (this.#next !== undefined)
+        await this.#extend(this.#next, FILE_HEADER_BYTES + this.#wanted);
+    }
+    if (!this.#closed) this.#events.changed();
+  }
+
+  /** Writes one step of zeros, or those before `end`, through a handle of its own: a sync error reaches both handles. */
+  async #extend(
+    target: JournalFile,
+    end = Math.min(target.ahead + this.#stepBytes, target.capacity),
+  ): Promise<void> {
+    if (end <= target.ahead) return;
     const file = await this.#options.fs.open(target.file.path, "write");
     try {
       for (let at = target.ahead; at < end; ) {

@@ -12,7 +12,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import type { CoterieError } from "../base/errors.ts";
 import type { FileUse } from "./file-space.ts";
-import { diskError } from "./files.ts";
+import { diskError, isDiskFull } from "./files.ts";
 import { FrameArena } from "./frame-arena.ts";
 import {
   emptyFrameHeader,
@@ -257,6 +257,13 @@ export class Journal {
     this.#dead = true;
     this.#syncs.abandon();
     await this.#space.close();
+  }
+
+  /** The reserve is lent: writes what waits for room, if it fits in. */
+  async squeeze(): Promise<void> {
+    await this.#space.squeeze().catch((error: unknown) => {
+      if (!isDiskFull(error)) this.#fail(error);
+    });
   }
 
   /** Offers a file for another use: in no manifest, read by nobody. */

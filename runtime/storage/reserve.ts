@@ -5,13 +5,24 @@
  * Invariant: while the reserve is not whole, no journal takes new space (JournalSpace restores it
  * first), so cleaning always has it before writers do.
  */
-import { type FileSystem, synced } from "./files.ts";
+import { type FileSystem, isDiskFull, synced } from "./files.ts";
 
 // limits:
 /** Enough for the snapshots that free the oldest journal file. */
 export const RESERVE_BYTES = 16 * 1024 * 1024;
 
 const PIECE_BYTES = 1024 * 1024;
+
+/** File name of a worker's reserve. */
+export function reserveName(worker: number): string {
+  return `reserve-${worker}`;
+}
+
+/** Whose reserve a file is; undefined: it is none. */
+export function parseReserveName(name: string): number | undefined {
+  const match = /^reserve-(\d+)$/.exec(name);
+  return match === null ? undefined : Number(match[1]);
+}
 
 export class Reserve {
   readonly #fs: FileSystem;
@@ -32,12 +43,27 @@ export class Reserve {
     return this.#held;
   }
 
-  /** Takes the space (again); rejects with the disk's error when there is none. */
-  restore(): Promise<void> {
-    return this.#inTurn(() => (this.#held ? Promise.resolve() : this.#take()));
+  /** Takes the space (again), if there is any. */
+  async restore(): Promise<void> {
+    try {
+      await this.whileWhole(() => Promise.resolve());
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
   }
 
-  /** Gives the space to cleaning for as long as that takes; `restore` waits for its end. */
+  /**
+   * Takes the space (again), then runs what takes more: nothing is lent before that is done. Rejects
+   * with the disk's error when there is no space.
+   */
+  whileWhole(run: () => Promise<void>): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#held) await this.#take();
+      await run();
+    });
+  }
+
+  /** Gives the space to cleaning for as long as that takes; who wants it whole waits for its end. */
   lend(clean: () => Promise<void>): Promise<void> {
     return this.#inTurn(async () => {
       this.#held = false;

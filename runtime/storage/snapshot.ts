@@ -56,15 +56,16 @@ export function parseSnapshotName(
   return match === null ? undefined : { vnodeId: Number(match[1]), sequence: Number(match[2]) };
 }
 
-/** Of these file names, the snapshots that a newer one, named in a manifest, has replaced. */
-export function staleSnapshots(
+/** Of these file names, snapshots of the vnodes asked for that are not the listed one. */
+export function unlistedSnapshots(
   names: readonly string[],
-  vnodes: ReadonlyMap<number, { readonly snapshot?: string; readonly sequence: number }>,
+  listed: ReadonlyMap<number, { readonly snapshot?: string }>,
+  filter: (vnodeId: number) => boolean,
 ): string[] {
   return names.filter((name) => {
     const parsed = parseSnapshotName(name);
-    const listed = parsed === undefined ? undefined : vnodes.get(parsed.vnodeId);
-    return listed?.snapshot !== undefined && Number(parsed?.sequence) < listed.sequence;
+    if (parsed === undefined || !filter(parsed.vnodeId)) return false;
+    return listed.get(parsed.vnodeId)?.snapshot !== name;
   });
 }
 

@@ -8,7 +8,7 @@
 import { CoterieError } from "../base/errors.ts";
 import { unknownFormat } from "./damage.ts";
 import type { ClosedFile } from "./file-space.ts";
-import { diskError, type FileReader, type FileSystem, systemCode } from "./files.ts";
+import { diskError, type FileReader, type FileSystem, synced, systemCode } from "./files.ts";
 import {
   decodeFileHeader,
   decodeFrameHeader,
@@ -81,6 +81,27 @@ export async function surveyJournals(options: SurveyOptions): Promise<Survey> {
     files.push(await surveyFile({ options, name, parsed, reader, judges, proven }));
   }
   return { files, proven, leftovers };
+}
+
+/**
+ * Syncs the files that hold ops which are not proven to be durable. A frame of such a file may belong
+ * to vnodes of several workers now, and each writes its own part of it again: none of them may last
+ * while the rest is lost with the frame.
+ */
+export async function syncUnproven(fs: FileSystem, folder: string, survey: Survey): Promise<void> {
+  const { files, proven } = survey;
+  for (const { name, vnodes, sequences } of files) {
+    const isProven = (vnode: number, i: number) =>
+      (sequences[i] as number) <= (proven.get(vnode) ?? 0);
+    if ([...vnodes].every(isProven)) continue;
+    const path = `${folder}/${name}`;
+    try {
+      const file = await fs.open(path, "write");
+      await synced(file).finally(() => file.close());
+    } catch (error) {
+      throw diskError(error, "sync", path);
+    }
+  }
 }
 
 interface FileJob {

@@ -12,13 +12,14 @@ import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
 import { WorkerRuntime } from "../../actors/worker/worker-runtime.ts";
 import { openStorage, type WorkerStorage } from "../../actors/worker/worker-storage.ts";
-import { ManualClock, systemClock } from "../../runtime/base/clock.ts";
+import { ManualClock, systemClock, systemTimers } from "../../runtime/base/clock.ts";
 import { seeded } from "../../runtime/base/prng.ts";
 import { Request } from "../../runtime/codec/request.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { embeddedConfig } from "../../runtime/config/embedded.ts";
 import type { Durability } from "../../runtime/config.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
+import { systemFiles } from "../../runtime/storage/files.ts";
 import { BatchPort } from "../../runtime/thread/batch-port.ts";
 import { emptyFolder } from "./command-line.ts";
 import { TestClient } from "./test-client.ts";
@@ -109,12 +110,19 @@ export class WorkerNode {
   }
 
   async #startWorker(args: WorkerArgs, index: number): Promise<void> {
-    const storage = await openStorage(args, index, {
-      onDurable: () => this.workers[index]?.onDurable(),
-      onFailed: (error) => {
-        throw error;
+    const storage = await openStorage({
+      args,
+      index,
+      fs: systemFiles,
+      timers: systemTimers,
+      random: seeded(index + 101),
+      events: {
+        onDurable: () => this.workers[index]?.onDurable(),
+        onFailed: (error) => {
+          throw error;
+        },
+        syncTimes: new SyncTimes(systemClock),
       },
-      syncTimes: new SyncTimes(systemClock),
     });
     const ports = this.#ports[index] as BatchPort[];
     const worker = new WorkerRuntime({

@@ -8,7 +8,7 @@ import {
   readSnapshot,
   SnapshotWriter,
   snapshotName,
-  staleSnapshots,
+  unlistedSnapshots,
 } from "../../../runtime/storage/snapshot.ts";
 import { FOLDER, newDisk } from "./support.ts";
 
@@ -107,9 +107,10 @@ test("a missing snapshot is damage, not an empty vnode", async () => {
   await assert.rejects(read(fs), (error) => (error as CoterieError).code === "CORRUPT");
 });
 
-test("a snapshot is stale once the manifest names a newer one of its vnode", () => {
+test("a snapshot that is not the listed one of its vnode is unlisted, a stranger's is not", () => {
   const name = (vnodeId: number, sequence: number) => snapshotName({ vnodeId, sequence });
-  const names = [name(1, 5), name(1, 9), name(1, 12), name(2, 3), "node.json"];
-  const vnodes = new Map([[1, { snapshot: name(1, 9), sequence: 9 }]]);
-  assert.deepEqual(staleSnapshots(names, vnodes), [name(1, 5)]);
+  const names = [name(1, 5), name(1, 9), name(1, 12), name(2, 3), name(3, 1), "node.json"];
+  const listed = new Map([[1, { snapshot: name(1, 9) }]]);
+  const others = unlistedSnapshots(names, listed, (vnodeId) => vnodeId < 3);
+  assert.deepEqual(others, [name(1, 5), name(1, 12), name(2, 3)]);
 });

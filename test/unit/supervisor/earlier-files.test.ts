@@ -5,7 +5,7 @@ import { EarlierFiles } from "../../../actors/supervisor/earlier-files.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { writeManifest } from "../../../runtime/storage/manifest.ts";
 import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
-import { snapshotName } from "../../../runtime/storage/snapshot.ts";
+import { reserveName } from "../../../runtime/storage/reserve.ts";
 
 const FOLDER = "/data";
 const NODE = "0123456789abcdef";
@@ -38,7 +38,7 @@ async function staged() {
 
 test("earlier manifests go once every worker has its own, this boot's stay", async () => {
   const { files, left } = await staged();
-  files.superseded();
+  for (const worker of [0, 1]) files.workerUp(worker);
   assert.deepEqual(await left(), [OLD, OLD_NEXT, OWN, OWN_MANIFEST]);
 });
 
@@ -47,7 +47,7 @@ test("a journal file goes when the last worker has released it, and no manifest 
   files.released(0, [OLD]);
   files.released(1, [OLD, OLD_NEXT]);
   assert.ok((await left()).includes(OLD), "an earlier manifest still names it");
-  files.superseded();
+  for (const worker of [0, 1]) files.workerUp(worker);
   assert.deepEqual(await left(), [OLD_NEXT, OWN, OWN_MANIFEST]);
   files.released(0, [OLD_NEXT]);
   assert.deepEqual(await left(), [OWN, OWN_MANIFEST]);
@@ -55,7 +55,7 @@ test("a journal file goes when the last worker has released it, and no manifest 
 
 test("what a worker released before its restart counts no more", async () => {
   const { files, left } = await staged();
-  files.superseded();
+  for (const worker of [0, 1]) files.workerUp(worker);
   files.released(0, [OLD]);
   files.workerDown(0);
   files.released(1, [OLD]);
@@ -64,7 +64,7 @@ test("what a worker released before its restart counts no more", async () => {
 
 test("a file of this boot is never removed here", async () => {
   const { files, left } = await staged();
-  files.superseded();
+  for (const worker of [0, 1]) files.workerUp(worker);
   for (const worker of [0, 1]) files.released(worker, [OWN, "node.json"]);
   assert.ok((await left()).includes(OWN));
 });
@@ -72,19 +72,25 @@ test("a file of this boot is never removed here", async () => {
 test("a spare of an earlier boot, that no manifest names, is removed", async () => {
   const { files, left, fs } = await staged();
   await (await fs.create(`${FOLDER}/journal-00000001-001-00000004.log`, "new")).close();
-  files.superseded();
+  for (const worker of [0, 1]) files.workerUp(worker);
   assert.deepEqual(await left(), [OLD, OLD_NEXT, OWN, OWN_MANIFEST]);
 });
 
-test("a snapshot that a named one has replaced is removed, a newer one stays", async () => {
+test("nothing goes while a worker restarts: it looks at what there is", async () => {
+  const { files, left } = await staged();
+  for (const worker of [0, 1]) files.workerUp(worker);
+  for (const worker of [0, 1]) files.released(worker, [OLD]);
+  files.workerDown(1);
+  assert.ok((await left()).includes(OLD_MANIFEST));
+  files.workerUp(1);
+  assert.deepEqual(await left(), [OLD, OLD_NEXT, OWN, OWN_MANIFEST]);
+});
+
+test("the reserve of a worker that is no more is removed", async () => {
   const { files, left, fs } = await staged();
-  const name = (sequence: number) => snapshotName({ vnodeId: 7, sequence });
-  const [replaced, named, next] = [name(3), name(5), name(8)];
-  for (const one of [replaced, named, next])
-    await (await fs.create(`${FOLDER}/${one}`, "new")).close();
-  const vnodes = [{ id: 7, snapshot: named, sequence: 5 }];
-  await writeManifest(fs, FOLDER, { nodeId: NODE, boot: 2, worker: 1, vnodes, files: [] });
-  files.superseded();
-  const snapshots = (await left()).filter((one) => one.endsWith(".snap"));
-  assert.deepEqual(snapshots, [named, next]);
+  for (const worker of [1, 2]) {
+    await (await fs.create(`${FOLDER}/${reserveName(worker)}`, "new")).close();
+  }
+  for (const worker of [0, 1]) files.workerUp(worker);
+  assert.deepEqual(await left(), [OLD, OLD_NEXT, OWN, OWN_MANIFEST, reserveName(1)]);
 });

@@ -9,11 +9,12 @@ import { OldFiles } from "../../../actors/worker/old-files.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
 import { openStorage } from "../../../actors/worker/worker-storage.ts";
-import { ManualClock } from "../../../runtime/base/clock.ts";
+import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { HybridClock } from "../../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../../runtime/causality/op.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
+import { systemFiles } from "../../../runtime/storage/files.ts";
 import { SlabPool } from "../../../runtime/table/slab-pool.ts";
 import { canonicalState } from "../../model/vnode-state.ts";
 import { setStrings } from "../../support/partitions.ts";
@@ -32,7 +33,8 @@ async function openWorker(context: TestContext) {
   const args = { config, nodeId: "00112233445566aa", boot: 1, folder } as WorkerArgs;
   const syncTimes = new SyncTimes(new ManualClock());
   const events = { onDurable: () => undefined, onFailed: fail, syncTimes };
-  const storage = await openStorage(args, 0, events);
+  const machine = { fs: systemFiles, timers: systemTimers, random: seeded(1) };
+  const storage = await openStorage({ args, index: 0, ...machine, events });
   context.after(async () => {
     await storage.close();
     await rm(folder, { recursive: true });

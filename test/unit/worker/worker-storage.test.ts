@@ -11,11 +11,12 @@ import { OldFiles } from "../../../actors/worker/old-files.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
 import { openStorage } from "../../../actors/worker/worker-storage.ts";
-import { ManualClock } from "../../../runtime/base/clock.ts";
+import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { systemRandom } from "../../../runtime/base/prng.ts";
 import { HybridClock } from "../../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../../runtime/causality/op.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
+import { systemFiles } from "../../../runtime/storage/files.ts";
 import { decodeManifest, manifestName } from "../../../runtime/storage/manifest.ts";
 import { SlabPool } from "../../../runtime/table/slab-pool.ts";
 import { emptyFolder } from "../../support/command-line.ts";
@@ -46,7 +47,8 @@ async function startWorker({ folder, boot, index = 0, workers = 1, ...more }: St
   const args = { config, nodeId: "00112233445566aa", boot, folder } as WorkerArgs;
   const syncTimes = new SyncTimes(new ManualClock());
   const events = { onDurable: () => undefined, onFailed: fail, syncTimes };
-  const storage = await openStorage(args, index, events);
+  const machine = { fs: systemFiles, timers: systemTimers, random: systemRandom() };
+  const storage = await openStorage({ args, index, ...machine, events });
   const random = systemRandom();
   const shared = {
     pool: new SlabPool({ slabBytes: 4 * MB }),
