@@ -39,6 +39,11 @@ export interface MemoryDiskOptions {
   readonly timers?: Timers;
 }
 
+/** Who uses the disk, until it ends. */
+interface Run {
+  isOver: boolean;
+}
+
 interface NameChange {
   readonly folder: string;
   apply(names: Map<string, MemoryInode>): void;
@@ -67,7 +72,8 @@ export class MemoryDisk {
   readonly #random: Random;
   readonly #schedule: (run: () => void) => void;
   readonly #timers: Timers | undefined;
-  #epoch = 0;
+  /** Those that are not over. */
+  readonly #runs = new Map<FileSystem, Run>();
   #names = new Map<string, MemoryInode>();
   #durableNames = new Map<string, MemoryInode>();
   #changes: NameChange[] = [];
@@ -82,21 +88,34 @@ export class MemoryDisk {
 
   /** A file system for one run of the process: calls through an earlier one fail for ever. */
   mount(): FileSystem {
-    const epoch = this.#epoch;
-    const run = <T>(kind: OperationKind, path: string, act: () => T): Promise<T> =>
-      this.#pool(epoch, () => {
-        this.#enter(epoch, kind, path);
+    const run: Run = { isOver: false };
+    const fs = this.#mount(run);
+    this.#runs.set(fs, run);
+    return fs;
+  }
+
+  /** One of several that use the disk ends alone, as a thread does. */
+  unmount(fs: FileSystem): void {
+    const run = this.#runs.get(fs);
+    if (run !== undefined) run.isOver = true;
+    this.#runs.delete(fs);
+  }
+
+  #mount(run: Run): FileSystem {
+    const call = <T>(kind: OperationKind, path: string, act: () => T): Promise<T> =>
+      this.#pool(run, () => {
+        this.#enter(run, kind, path);
         return act();
       });
     return {
-      open: (path) => run("read", path, () => this.#file(epoch, path, this.#find(path))),
+      open: (path) => call("read", path, () => this.#file(run, path, this.#find(path))),
       create: (path, mode) =>
-        run("create", path, () => {
+        call("create", path, () => {
           if (mode === "new" && this.#names.has(path)) throw failure("EEXIST", path);
-          return this.#create(epoch, path);
+          return this.#create(run, path);
         }),
       rename: (from, to) =>
-        run("rename", to, () => {
+        call("rename", to, () => {
           const inode = this.#find(from);
           this.#change(folderOf(to), (names) => {
             names.set(to, inode);
@@ -104,18 +123,18 @@ export class MemoryDisk {
           });
         }),
       remove: (path) =>
-        run("remove", path, () => {
+        call("remove", path, () => {
           const inode = this.#names.get(path);
           if (inode === undefined) return;
           this.#change(folderOf(path), (names) => {
             if (names.get(path) === inode) names.delete(path);
           });
         }),
-      list: (folder) => run("read", folder, () => this.#list(folder)),
-      makeFolder: (path) => run("create", path, () => void this.#folders.add(path)),
-      syncFolder: (path) => run("syncFolder", path, () => this.#syncFolder(path)),
-      readWhole: (path) => run("read", path, () => this.#find(path).contents()),
-      realPath: (path) => run("read", path, () => path),
+      list: (folder) => call("read", folder, () => this.#list(folder)),
+      makeFolder: (path) => call("create", path, () => void this.#folders.add(path)),
+      syncFolder: (path) => call("syncFolder", path, () => this.#syncFolder(path)),
+      readWhole: (path) => call("read", path, () => this.#find(path).contents()),
+      realPath: (path) => call("read", path, () => path),
     };
   }
 
@@ -176,14 +195,14 @@ export class MemoryDisk {
   }
 
   #restart(): void {
-    this.#epoch++;
+    for (const fs of [...this.#runs.keys()]) this.unmount(fs);
     this.off = false;
     this.crashAt = Number.POSITIVE_INFINITY;
   }
 
   /** Counts the operation and lets it fail. */
-  #enter(epoch: number, kind: OperationKind, path: string): void {
-    if (epoch !== this.#epoch || this.off) throw failure("EPOWER", path);
+  #enter(run: Run, kind: OperationKind, path: string): void {
+    if (run.isOver || this.off) throw failure("EPOWER", path);
     const index = kind === "read" ? this.operations : this.operations++;
     if (kind !== "read" && index >= this.crashAt) {
       this.off = true;
@@ -194,7 +213,7 @@ export class MemoryDisk {
   }
 
   /** Runs a call as the pool does: its effect now, its result later, never after a restart. */
-  #pool<T>(epoch: number, act: () => T): Promise<T> {
+  #pool<T>(run: Run, act: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       let finish: () => void;
       try {
@@ -204,7 +223,7 @@ export class MemoryDisk {
         finish = () => reject(error);
       }
       this.#schedule(() => {
-        if (epoch === this.#epoch) finish();
+        if (!run.isOver) finish();
         else reject(failure("EPOWER", "a file of an earlier run"));
       });
     });
@@ -222,11 +241,11 @@ export class MemoryDisk {
     return names.map((path) => path.slice(folder.length + 1)).sort();
   }
 
-  #create(epoch: number, path: string): File {
+  #create(run: Run, path: string): File {
     if (!this.#folders.has(folderOf(path))) throw failure("ENOENT", path);
     const inode = new MemoryInode();
     this.#change(folderOf(path), (names) => void names.set(path, inode));
-    return this.#file(epoch, path, inode);
+    return this.#file(run, path, inode);
   }
 
   #change(folder: string, apply: (names: Map<string, MemoryInode>) => void): void {
@@ -242,17 +261,18 @@ export class MemoryDisk {
   }
 
   #write(
-    epoch: number,
+    run: Run,
     path: string,
     inode: MemoryInode,
     source: Buffer,
     { start, length, position }: { start: number; length: number; position: number },
   ): void {
+    const isPossible = !run.isOver && !this.off;
     try {
-      this.#enter(epoch, "write", path);
+      this.#enter(run, "write", path);
     } catch (error) {
       // Part of a write that fails may have happened.
-      const part = epoch === this.#epoch ? below(this.#random, length + 1) : 0;
+      const part = isPossible ? below(this.#random, length + 1) : 0;
       if (part > 0 && position + part <= inode.size) inode.write(source, start, part, position);
       throw error;
     }
@@ -267,7 +287,7 @@ export class MemoryDisk {
   }
 
   #sync(
-    epoch: number,
+    run: Run,
     path: string,
     inode: MemoryInode,
     done: (error: Error | undefined) => void,
@@ -275,16 +295,16 @@ export class MemoryDisk {
     const through = inode.stamp;
     let failed: Error | undefined;
     try {
-      this.#enter(epoch, "sync", path);
+      this.#enter(run, "sync", path);
     } catch (error) {
       failed = error as Error;
-      if (epoch === this.#epoch && !this.off) inode.loseDirty(through, this.#random);
+      if (!run.isOver && !this.off) inode.loseDirty(through, this.#random);
     }
     const finish = (): void => {
-      if (epoch !== this.#epoch) failed ??= failure("EPOWER", path);
+      if (run.isOver) failed ??= failure("EPOWER", path);
       if (failed === undefined) {
         try {
-          this.#enter(epoch, "synced", path);
+          this.#enter(run, "synced", path);
           inode.settle(through);
         } catch (error) {
           failed = error as Error;
@@ -300,7 +320,7 @@ export class MemoryDisk {
     }
   }
 
-  #file(epoch: number, path: string, inode: MemoryInode): File {
+  #file(run: Run, path: string, inode: MemoryInode): File {
     let open = true;
     const enter = (): void => {
       if (!open) throw failure("EBADF", path);
@@ -309,30 +329,30 @@ export class MemoryDisk {
       path,
       writeSync: (source, start, length, position) => {
         enter();
-        this.#write(epoch, path, inode, source, { start, length, position });
+        this.#write(run, path, inode, source, { start, length, position });
       },
       write: (source, start, length, position) =>
-        this.#pool(epoch, () => {
+        this.#pool(run, () => {
           enter();
-          this.#write(epoch, path, inode, source, { start, length, position });
+          this.#write(run, path, inode, source, { start, length, position });
         }),
       sync: (done) => {
         enter();
-        this.#sync(epoch, path, inode, done);
+        this.#sync(run, path, inode, done);
       },
       read: (target, start, length, position) =>
-        this.#pool(epoch, () => {
+        this.#pool(run, () => {
           enter();
-          this.#enter(epoch, "read", path);
+          this.#enter(run, "read", path);
           return inode.read(target, start, length, position);
         }),
       truncate: (bytes) =>
-        this.#pool(epoch, () => {
+        this.#pool(run, () => {
           enter();
-          this.#enter(epoch, "truncate", path);
+          this.#enter(run, "truncate", path);
           inode.truncate(bytes);
         }),
-      size: () => this.#pool(epoch, () => inode.size),
+      size: () => this.#pool(run, () => inode.size),
       close: () => {
         open = false;
         return Promise.resolve();

@@ -1,0 +1,210 @@
+/**
+ * One boot of a simulated node: the real data folder, the real removal of earlier files, and workers
+ * that start together, die and are restarted, in one process under one seed.
+ */
+import { EarlierFiles } from "../../actors/supervisor/earlier-files.ts";
+import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
+import { below, type Random } from "../../runtime/base/prng.ts";
+import type { NodeConfig } from "../../runtime/config.ts";
+import { openDataFolder } from "../../runtime/storage/data-folder.ts";
+import { systemCode } from "../../runtime/storage/files.ts";
+import { memoryFolderLock } from "../../runtime/storage/folder-lock.ts";
+import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import type { Ledger } from "./ledger.ts";
+import type { SimLoop } from "./loop.ts";
+import { SimWorker } from "./sim-worker.ts";
+
+export const FOLDER = "/data";
+
+export interface SimNodeOptions {
+  readonly disk: MemoryDisk;
+  readonly loop: SimLoop;
+  readonly ledger: Ledger;
+  readonly random: Random;
+  readonly config: NodeConfig;
+  readonly vnodeIds: readonly number[];
+  readonly valueBytesMax: number;
+  readonly startMs: number;
+}
+
+export class SimNode {
+  readonly workers: SimWorker[] = [];
+  /** The process has ended, or is about to. */
+  isOver = false;
+  /** What a disk does not explain. */
+  problem: Error | undefined;
+  readonly #options: SimNodeOptions;
+  readonly #args: WorkerArgs;
+  readonly #earlier: EarlierFiles;
+  /** Messages to the main thread that have not arrived yet. */
+  #messages: { readonly worker: number; readonly names: readonly string[] }[] = [];
+
+  private constructor(options: SimNodeOptions, args: WorkerArgs) {
+    const { disk, config } = options;
+    this.#options = options;
+    this.#args = args;
+    this.#earlier = new EarlierFiles({
+      fs: disk.mount(),
+      folder: FOLDER,
+      nodeId: args.nodeId,
+      boot: args.boot,
+      workers: config.workers,
+      failed: (error) => this.#broken(error),
+    });
+    for (let index = 0; index < config.workers; index++) this.#startWorker(index);
+  }
+
+  /** Opens the folder; its workers start by themselves. */
+  static async open(options: SimNodeOptions): Promise<SimNode> {
+    const { disk, random, config, startMs } = options;
+    const { nodeId, hashSeed, boot } = await openDataFolder({
+      fs: disk.mount(),
+      lock: memoryFolderLock(),
+      random,
+      path: FOLDER,
+      clusterId: config.cluster,
+      nodeName: config.self.name,
+      partitions: config.keyspaces.map(({ partitions }) => partitions),
+      pid: 1,
+    });
+    return new SimNode(options, {
+      config,
+      nodeId,
+      hashSeed,
+      boot,
+      folder: FOLDER,
+      version: "0",
+      startedAtMs: startMs,
+      gatewayPort: 0,
+      directPorts: [],
+    });
+  }
+
+  get nodeId(): string {
+    return this.#args.nodeId;
+  }
+
+  get boot(): number {
+    return this.#args.boot;
+  }
+
+  get isServing(): boolean {
+    return this.workers.every(({ state }) => state === "serving");
+  }
+
+  get serving(): SimWorker[] {
+    return this.workers.filter(({ state }) => state === "serving");
+  }
+
+  #startWorker(index: number): void {
+    const { disk, ledger, random, vnodeIds, valueBytesMax, startMs } = this.#options;
+    const fs = disk.mount();
+    // Some start long before the others.
+    const delay = below(random, 3) === 0 ? below(random, 400) : 0;
+    const worker: SimWorker = new SimWorker({
+      args: this.#args,
+      index,
+      fs,
+      random,
+      ledger,
+      startMs,
+      valueBytesMax,
+      vnodeIds,
+      released: (names) => void this.#messages.push({ worker: index, names }),
+      journalFailed: () => void this.#journalFailed(worker),
+      broken: (error) => this.#broken(error),
+      isExpected: (error) => this.#isExpected(error),
+      pause: () => this.#wait(delay),
+    });
+    this.workers[index] = worker;
+    void worker.start().then(
+      () => this.#started(index),
+      (error: unknown) => {
+        if (worker.state === "dead") return;
+        // A node whose worker cannot start ends.
+        this.#broken(error);
+        this.isOver = true;
+      },
+    );
+  }
+
+  async #wait(turns: number): Promise<void> {
+    for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #started(worker: number): void {
+    this.#earlier.workerUp(worker);
+    if (!this.isServing) return;
+    try {
+      this.#options.ledger.judgeTransactions();
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  #isExpected(error: unknown): boolean {
+    if (this.isOver) return true;
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    return ["EPOWER", "EIO", "ENOSPC"].includes(systemCode(cause) ?? "");
+  }
+
+  #broken(error: unknown): void {
+    if (!this.#isExpected(error)) this.problem ??= error as Error;
+  }
+
+  /** As worker.ts does: what the disk did not keep is said, then the thread ends. */
+  async #journalFailed(worker: SimWorker): Promise<void> {
+    const { ledger } = this.#options;
+    ledger.unsure(ledger.vnodes().filter((id) => worker.owns(id)));
+    await worker.storage?.distrust().catch((error: unknown) => this.#broken(error));
+    this.kill(worker);
+  }
+
+  /** A worker thread ends without a word; another takes its place. */
+  kill(worker: SimWorker): void {
+    if (worker.state === "dead" || this.isOver) return;
+    const { disk } = this.#options;
+    worker.state = "dead";
+    const fs = worker.storage?.fs;
+    if (fs !== undefined) disk.unmount(fs);
+    this.deliver();
+    this.#earlier.workerDown(worker.index);
+    if (!disk.off) this.#startWorker(worker.index);
+  }
+
+  /** What the workers said arrives at the main thread. */
+  deliver(): void {
+    for (const { worker, names } of this.#messages.splice(0)) this.#earlier.released(worker, names);
+  }
+
+  /** Time goes on. */
+  advance(ms: number): void {
+    for (const worker of this.workers) if (worker.state !== "dead") worker.clock.advance(ms);
+  }
+
+  restartVnode(worker: SimWorker): void {
+    worker.restartVnode().catch((error: unknown) => this.#broken(error));
+  }
+
+  /** The process is gone. */
+  end(): void {
+    this.isOver = true;
+    for (const worker of this.workers) worker.state = "dead";
+  }
+
+  /** Clean stop. Everything that was made is durable, unless there was no room. */
+  async stop(): Promise<void> {
+    const { ledger } = this.#options;
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+    for (const worker of this.workers) {
+      const journal = worker.storage?.journal;
+      if (journal === undefined || journal.full || worker.state !== "serving") continue;
+      if (journal.durableThrough < journal.writtenThrough) continue;
+      for (const { id, partition } of worker.vnodes.values()) {
+        if (!journal.isPending(id, partition.sequence)) {
+          ledger.promise(id, partition.sequence, "durable");
+        }
+      }
+    }
+  }
+}

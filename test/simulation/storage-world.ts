@@ -1,0 +1,298 @@
+/**
+ * Random lives of a node on one simulated disk: each boot has its own number of workers, load, faults
+ * and end; the last ones are quiet, and then only what is needed may be left.
+ */
+import assert from "node:assert/strict";
+import { below, type Random, seeded } from "../../runtime/base/prng.ts";
+import { embeddedConfig } from "../../runtime/config/embedded.ts";
+import type { Durability, NodeConfig } from "../../runtime/config.ts";
+import { systemCode } from "../../runtime/storage/files.ts";
+import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
+import { readManifests } from "../../runtime/storage/manifest.ts";
+import { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import { parseReserveName } from "../../runtime/storage/reserve.ts";
+import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
+import { Ledger } from "./ledger.ts";
+import { SimLoop } from "./loop.ts";
+import { FOLDER, SimNode } from "./sim-node.ts";
+
+const WORKERS_MAX = 3;
+const RESERVE_BYTES = 96 * 1024;
+const START_MS = 1_800_000_000_000;
+const HOUR_MS = 3_600_000;
+/** Three partitions of each keyspace: with three workers each has one. */
+const VNODE_IDS = [0, 7, 15].flatMap((partition) => [partition, 65536 + partition]);
+/** How often a log fills one disk. */
+const FILLINGS = 2;
+const DURABILITIES: readonly Durability[] = ["always", "interval", "os"];
+/** Longest that a quiet node works on. */
+const QUIET_SECONDS = 40;
+
+export interface WorldFacts {
+  readonly ops: number;
+  readonly boots: number;
+  readonly operations: number;
+}
+
+/** Lives through one seed; throws with what was violated. */
+export async function liveThrough(seed: number): Promise<WorldFacts> {
+  const world = new StorageWorld(seed);
+  await world.run();
+  return world.facts;
+}
+
+class StorageWorld {
+  readonly #random: Random;
+  readonly #loop: SimLoop;
+  readonly #disk: MemoryDisk;
+  readonly #ledger = new Ledger();
+  readonly #fileBytes: number;
+  readonly #logBytesMin: number;
+  readonly #valueBytesMax: number;
+  #boots = 0;
+
+  constructor(seed: number) {
+    const random = seeded(seed);
+    this.#random = random;
+    this.#loop = new SimLoop(seeded(seed + 0x1000000));
+    this.#disk = new MemoryDisk({
+      random: seeded(seed + 0x2000000),
+      schedule: this.#loop.schedule,
+    });
+    this.#fileBytes = 8192 << below(random, 3);
+    this.#logBytesMin = 1024 << below(random, 5);
+    this.#valueBytesMax = below(random, 4) === 0 ? 12_000 : 400;
+  }
+
+  get facts(): WorldFacts {
+    return { ops: this.#ledger.ops, boots: this.#boots, operations: this.#disk.operations };
+  }
+
+  async run(): Promise<void> {
+    const lives = 2 + below(this.#random, 4);
+    for (let i = 0; i < lives; i++) await this.#wildLife();
+    await this.#quietLife(true);
+    await this.#quietLife(false);
+  }
+
+  #config(): NodeConfig {
+    const workers = 1 + below(this.#random, WORKERS_MAX);
+    const config = embeddedConfig(
+      { config: { keyspaces: { count: 2, default: { partitions: 16 } } }, workers },
+      { folder: "/", machine: { cores: 4, memoryBytes: 2 ** 34 } },
+    );
+    const { journal, snapshot, keyspaces } = config;
+    return {
+      ...config,
+      journal: { ...journal, fileBytes: this.#fileBytes, reserveBytes: RESERVE_BYTES },
+      snapshot: { ...snapshot, logBytesMin: this.#logBytesMin },
+      keyspaces: keyspaces.map((keyspace) => {
+        return { ...keyspace, durability: DURABILITIES[below(this.#random, 3)] ?? "always" };
+      }),
+    };
+  }
+
+  /** Opens the folder; undefined: the disk did not let it. */
+  async #open(): Promise<SimNode | undefined> {
+    let node: SimNode | undefined;
+    const opening = SimNode.open({
+      disk: this.#disk,
+      loop: this.#loop,
+      ledger: this.#ledger,
+      random: this.#random,
+      config: this.#config(),
+      vnodeIds: VNODE_IDS,
+      valueBytesMax: this.#valueBytesMax,
+      startMs: START_MS + this.#boots++ * HOUR_MS,
+    }).then((opened) => {
+      node = opened;
+    });
+    try {
+      await this.#loop.run(opening, () => this.#disk.off, "the opening of the folder");
+    } catch (error) {
+      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+      if (!["EPOWER", "EIO", "ENOSPC"].includes(systemCode(cause) ?? "")) throw error;
+    }
+    return node;
+  }
+
+  /** A boot with load and faults, and its end. */
+  async #wildLife(): Promise<void> {
+    const random = this.#random;
+    const disk = this.#disk;
+    const before = disk.operations;
+    // Ends while it starts, or later, or by its own decision.
+    const crashAfter = [60, 1500, Number.POSITIVE_INFINITY][below(random, 3)] as number;
+    if (Number.isFinite(crashAfter)) disk.crashAt = before + below(random, crashAfter);
+    const faults = below(random, 3) === 0 ? 1 + below(random, 3) : 0;
+    this.#plantFaults(faults);
+    const node = await this.#open();
+    if (node !== undefined) {
+      const steps = 20 + below(random, 150);
+      const isFilling = below(random, 3) === 0;
+      const isImpatient = below(random, 3) === 0;
+      for (let step = 0; step < steps && this.#goesOn(node); step++) {
+        const isStarting = node.serving.length > 0 && !node.isServing;
+        if (isImpatient && isStarting && below(random, 20) === 0) break;
+        this.#act(node, isFilling && step > steps / 3);
+        await this.#loop.steps(below(random, 8));
+      }
+      if (this.#goesOn(node) && below(random, 3) === 0) await this.#stopCleanly(node);
+      this.#endOf(node);
+    }
+    if (below(random, 2) === 0) {
+      disk.crash();
+      this.#ledger.unsure(this.#ledger.vnodes());
+    } else {
+      disk.kill();
+    }
+    disk.fault = () => undefined;
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    await this.#loop.settle();
+  }
+
+  #goesOn(node: SimNode): boolean {
+    return !node.isOver && !this.#disk.off && node.problem === undefined;
+  }
+
+  #plantFaults(count: number): void {
+    const random = this.#random;
+    const from = this.#disk.operations;
+    const indexes = new Set(Array.from({ length: count }, () => from + below(random, 800)));
+    this.#disk.fault = ({ index, kind }) => {
+      if (kind === "read" || !indexes.delete(index)) return undefined;
+      return index % 3 === 0 ? "ENOSPC" : "EIO";
+    };
+  }
+
+  #endOf(node: SimNode): void {
+    node.end();
+    if (node.problem !== undefined) throw node.problem;
+  }
+
+  async #stopCleanly(node: SimNode): Promise<void> {
+    const isOver = () => this.#disk.off || node.problem !== undefined;
+    await this.#loop.settle();
+    if (!this.#goesOn(node) || !node.isServing) return;
+    const stopping = node.stop().catch((error: unknown) => {
+      if (this.#disk.off || systemCode(error) !== undefined) return;
+      throw error;
+    });
+    const isStuck = () =>
+      isOver() || node.workers.some(({ storage }) => storage?.journal.dead === true);
+    await this.#loop.run(stopping, isStuck, "the clean stop");
+  }
+
+  /** One random thing. */
+  #act(node: SimNode, isFilling: boolean): void {
+    const random = this.#random;
+    const disk = this.#disk;
+    const worker = node.workers[below(random, node.workers.length)];
+    if (worker === undefined) return;
+    if (isFilling && below(random, 12) === 0) {
+      const isFull = Number.isFinite(disk.capacityBytes);
+      disk.capacityBytes = isFull
+        ? Number.POSITIVE_INFINITY
+        : disk.usedBytes + below(random, 3 * this.#fileBytes);
+    }
+    // Time flies while some serve and others start.
+    const isStarting = node.serving.length > 0 && !node.isServing;
+    const choice = below(random, 100);
+    if (choice < (isStarting ? 50 : 12)) node.advance(100 + below(random, 1500));
+    else if (choice < 17) node.deliver();
+    else if (worker.state !== "serving") return;
+    else if (choice < 21) worker.upkeep?.snapshot();
+    else if (choice < 24) node.restartVnode(worker);
+    else if (choice < 25) node.kill(worker);
+    else if (choice < 30) worker.replaceSnapshot();
+    else worker.turn(4);
+  }
+
+  /** A boot on a good disk: it serves, and leaves what is needed and no more. */
+  async #quietLife(isFilled: boolean): Promise<void> {
+    const node = await this.#open();
+    assert.ok(node !== undefined, "a good disk lets the node start");
+    const isOver = () => node.problem !== undefined || node.isOver;
+    await this.#loop.until(() => isOver() || node.isServing, "the start on a good disk");
+    if (node.problem !== undefined) throw node.problem;
+    assert.ok(node.isServing, "a good disk lets the workers start");
+    if (isFilled) await this.#fillTheDisk(node);
+    for (const worker of node.workers) worker.upkeep?.snapshot();
+    await this.#quiet(node, () => false);
+    if (node.problem !== undefined) throw node.problem;
+    if (!isFilled) await this.#checkFiles(node);
+    await this.#stopCleanly(node);
+    this.#endOf(node);
+    this.#disk.crash();
+    await this.#loop.settle();
+  }
+
+  async #quiet(node: SimNode, isEnough: () => boolean): Promise<void> {
+    for (let second = 0; second < QUIET_SECONDS && !isEnough(); second++) {
+      node.advance(1000);
+      node.deliver();
+      await this.#loop.settle();
+    }
+  }
+
+  /** A log that fills the disk faster than the chores look is cleaned with the reserve: every time. */
+  async #fillTheDisk(node: SimNode): Promise<void> {
+    const disk = this.#disk;
+    const [worker] = node.workers;
+    const { journal, reserve } = worker?.storage ?? assert.fail();
+    await this.#quiet(node, () => reserve.held);
+    assert.ok(reserve.held, "a worker takes its reserve while there is room");
+    disk.capacityBytes = disk.usedBytes + RESERVE_BYTES + 8 * this.#fileBytes;
+    for (let round = 0; round < FILLINGS; round++) {
+      for (let i = 0; i < 2000 && !journal.full; i++) {
+        worker?.turn(4);
+        await this.#loop.settle();
+      }
+      disk.capacityBytes = Math.min(disk.capacityBytes, disk.usedBytes);
+      await this.#quiet(node, () => {
+        if (journal.full) worker?.deleteSome();
+        return !journal.full;
+      });
+      assert.ok(!journal.full, "a disk that the log has filled has room again after the chores");
+    }
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    await this.#quiet(node, () => false);
+  }
+
+  /** Only what is needed is left. */
+  async #checkFiles(node: SimNode): Promise<void> {
+    const fs = this.#disk.mount();
+    const { workers, boot } = node;
+    const journals = workers.map(({ storage }) => storage?.journal ?? assert.fail());
+    const inUse = new Set(journals.flatMap((journal) => journal.files().map(({ name }) => name)));
+    const manifests: string[] = [];
+    let surplus = 0;
+    let named: Awaited<ReturnType<typeof readManifests>> | undefined;
+    await this.#loop.run(
+      readManifests(fs, FOLDER, node.nodeId).then((read) => {
+        named = read;
+      }),
+      () => false,
+      "the manifests",
+    );
+    const snapshots = new Set([...(named?.vnodes.values() ?? [])].map(({ snapshot }) => snapshot));
+    for (const path of this.#disk.paths()) {
+      const name = path.slice(FOLDER.length + 1);
+      const journal = parseJournalFileName(name);
+      if (name.startsWith("manifest-")) manifests.push(name);
+      else if (parseSnapshotName(name) !== undefined) {
+        assert.ok(snapshots.has(name), `${name} is left, which no manifest names`);
+      } else if (journal !== undefined) {
+        assert.equal(journal.boot, boot, `${name} of an earlier boot is left`);
+        if (!inUse.has(name)) surplus++;
+      } else if (parseReserveName(name) !== undefined) {
+        assert.ok(Number(parseReserveName(name)) < workers.length, `${name} is nobody's`);
+      } else assert.ok(["node.json", "owner.pid"].includes(name), `${name} is left`);
+    }
+    assert.equal(manifests.length, workers.length, `manifests: ${manifests.join(" ")}`);
+    assert.ok(surplus <= workers.length, `${surplus} journal files beside those in use`);
+    for (const journal of journals) {
+      assert.ok(journal.files().length <= 2, "a quiet worker needs no old files");
+    }
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * What workers keep on disk lives through crashes, faults and full disks: nothing acknowledged is
+ * lost, nothing is there in part, nothing deleted comes back, nothing unneeded stays.
+ *
+ *   SEEDS=1000 node --test test/unit/worker/storage-simulation.test.ts      (see test/model/seeds.ts)
+ */
+import { test } from "node:test";
+import { seedsToTry } from "../../model/seeds.ts";
+import { liveThrough } from "../../simulation/storage-world.ts";
+
+// Every seed is a whole run: this many take about two seconds.
+test("whatever happens to a node, its data folder keeps what was promised and no more", async () => {
+  const { from, seeds } = seedsToTry(10);
+  for (let seed = from; seed < from + seeds; seed++) {
+    await liveThrough(seed).catch((error: unknown) => {
+      throw new Error(`SEED=${seed}: ${error instanceof Error ? error.message : error}`, {
+        cause: error,
+      });
+    });
+  }
+});
