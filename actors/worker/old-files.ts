@@ -102,7 +102,8 @@ export class OldFiles {
     const { storage, snapshotsIdle } = this.#options;
     const { journal, reserve } = storage;
     this.#isReserveShort = true;
-    await reserve.lend(async () => {
+    const isNeeded = () => journal.full;
+    await reserve.lend(isNeeded, async () => {
       await journal.squeeze();
       await snapshotsIdle();
       await this.#free();

@@ -63,9 +63,13 @@ export class Reserve {
     });
   }
 
-  /** Gives the space to cleaning for as long as that takes; who wants it whole waits for its end. */
-  lend(clean: () => Promise<void>): Promise<void> {
+  /**
+   * Gives the space to cleaning for as long as that takes, if it still needs it when its turn comes;
+   * who wants it whole waits for its end.
+   */
+  lend(isNeeded: () => boolean, clean: () => Promise<void>): Promise<void> {
     return this.#inTurn(async () => {
+      if (!isNeeded()) return;
       this.#held = false;
       await this.#fs.remove(this.#path);
       await clean();

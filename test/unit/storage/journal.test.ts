@@ -223,11 +223,14 @@ test("the reserve is whole again before the journal takes new space", async () =
     journal.commit();
     await turns(30);
   }
-  await reserve.lend(async () => {
-    clock.advance(5000);
-    await turns(100);
-    assert.ok(!reserve.held, "it is not taken back before the cleaning is done");
-  });
+  await reserve.lend(
+    () => true,
+    async () => {
+      clock.advance(5000);
+      await turns(100);
+      assert.ok(!reserve.held, "it is not taken back before the cleaning is done");
+    },
+  );
   clock.advance(5000);
   await turns(100);
   assert.ok(journal.full, "the freed reserve is for cleaning, not for the journal");
