@@ -1,9 +1,9 @@
 /**
  * Which seeds a search tries: a moderate number, or what the environment says.
  *
- *   SEEDS=3000 node --test test/unit/model/vnode.test.ts           many: from 1 on
- *   SEED=4711 node --test test/unit/model/vnode.test.ts            the one that failed
- *   SEED=3001 SEEDS=3000 node --test test/unit/model/vnode.test.ts   from there on
+ *   SEEDS=3000 node --test test/simulation/vnode.test.ts           many: from 1 on
+ *   SEED=4711 node --test test/simulation/vnode.test.ts            the one that failed
+ *   SEED=3001 SEEDS=3000 node --test test/simulation/vnode.test.ts   from there on
  *
  * `--test-name-pattern` picks one of a file's searches.
  */

@@ -2,11 +2,11 @@
  * What workers keep on disk lives through crashes, faults and full disks: nothing acknowledged is
  * lost, nothing is there in part, nothing deleted comes back, nothing unneeded stays.
  *
- *   SEEDS=1000 node --test test/unit/worker/storage-simulation.test.ts      (see test/model/seeds.ts)
+ *   SEEDS=1000 node --test test/simulation/storage.test.ts      (see test/model/seeds.ts)
  */
 import { test } from "node:test";
-import { seedsToTry } from "../../model/seeds.ts";
-import { liveThrough } from "../../simulation/storage-world.ts";
+import { seedsToTry } from "../model/seeds.ts";
+import { liveThrough } from "./storage-world.ts";
 
 // Every seed is a whole run: this many take about two seconds.
 test("whatever happens to a node, its data folder keeps what was promised and no more", async () => {

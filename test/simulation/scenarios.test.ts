@@ -4,11 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BREAKS, type Break } from "../../model/breaks.ts";
-import { MODES, type Mode } from "../../model/mix.ts";
-import { runScenario, type ScenarioOptions, searchViolation } from "../../model/scenario.ts";
-import { seedsToTry } from "../../model/seeds.ts";
-import { makeLazyModel, makeModel } from "../../model/subject.ts";
+import { BREAKS, type Break } from "../model/breaks.ts";
+import { MODES, type Mode } from "../model/mix.ts";
+import { runScenario, type ScenarioOptions, searchViolation } from "../model/scenario.ts";
+import { seedsToTry } from "../model/seeds.ts";
+import { makeLazyModel, makeModel } from "../model/subject.ts";
 
 const seeds = seedsToTry(16);
 /** Of searches that cost more, or of which there are many. */

@@ -1,9 +1,9 @@
 /** Torn or damaged: recovery against an oracle that compares bytes and knows nothing of formats. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CoterieError } from "../../../runtime/base/errors.ts";
-import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
-import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { CoterieError } from "../../runtime/base/errors.ts";
+import { below, type Random, seeded } from "../../runtime/base/prng.ts";
+import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
 import {
   append,
   commitNow,
@@ -12,7 +12,7 @@ import {
   recoverStates,
   turns,
   type Written,
-} from "./support.ts";
+} from "../unit/storage/support.ts";
 
 /** A journal of random frames; some are synced, some are not. */
 async function randomJournal(disk: MemoryDisk, random: Random): Promise<Written[]> {

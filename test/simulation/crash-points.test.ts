@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { below, seeded } from "../../../runtime/base/prng.ts";
-import { systemCode } from "../../../runtime/storage/files.ts";
-import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
-import { FOLDER, Ledger, load, newDisk, TinyNode, turns } from "./support.ts";
+import { below, seeded } from "../../runtime/base/prng.ts";
+import { systemCode } from "../../runtime/storage/files.ts";
+import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import { FOLDER, Ledger, load, newDisk, TinyNode, turns } from "../unit/storage/support.ts";
 
 const SEEDS = Number(process.env.SEEDS ?? 4);
 const STEPS = Number(process.env.STEPS ?? 14);

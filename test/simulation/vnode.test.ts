@@ -5,13 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
-import { HLC_EPOCH_MS } from "../../model/harness.ts";
-import { MODES } from "../../model/mix.ts";
-import type { VnodeOp } from "../../model/neutral-op.ts";
-import { searchViolation } from "../../model/scenario.ts";
-import { seedsToTry } from "../../model/seeds.ts";
-import { makeVnode, VnodeReplica } from "../../model/vnode-replica.ts";
+import { below, type Random, seeded } from "../../runtime/base/prng.ts";
+import { HLC_EPOCH_MS } from "../model/harness.ts";
+import { MODES } from "../model/mix.ts";
+import type { VnodeOp } from "../model/neutral-op.ts";
+import { searchViolation } from "../model/scenario.ts";
+import { seedsToTry } from "../model/seeds.ts";
+import { makeVnode, VnodeReplica } from "../model/vnode-replica.ts";
 
 const seeds = seedsToTry(4);
 const NOW = HLC_EPOCH_MS + 1_000_000;
