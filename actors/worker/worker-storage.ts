@@ -135,7 +135,7 @@ export class WorkerStorage {
     // Replaced, or finished when the worker ended: nobody else knows which are not named yet.
     const names = await this.fs.list(this.#args.folder);
     for (const name of unlistedSnapshots(names, this.#vnodes, owns)) await this.removeFile(name);
-    await syncUnproven(this.fs, this.#args.folder, this.#survey);
+    await syncUnproven(this.fs, this.#args.folder, this.#survey, this.#args.boot);
     const recovery = await this.#replay(target, vnodes);
     if (recovery.unprovenOps > 0) {
       await this.sync();

@@ -88,9 +88,15 @@ export async function surveyJournals(options: SurveyOptions): Promise<Survey> {
  * to vnodes of several workers now, and each writes its own part of it again: none of them may last
  * while the rest is lost with the frame.
  */
-export async function syncUnproven(fs: FileSystem, folder: string, survey: Survey): Promise<void> {
-  const { files, proven } = survey;
-  for (const { name, vnodes, sequences } of files) {
+export async function syncUnproven(
+  fs: FileSystem,
+  folder: string,
+  { files, proven }: Survey,
+  boot: number,
+): Promise<void> {
+  for (const { name, vnodes, sequences, boot: writtenIn } of files) {
+    // How far a file of this boot counts, its own syncs have said; one of them may have failed.
+    if (writtenIn === boot) continue;
     const isProven = (vnode: number, i: number) =>
       (sequences[i] as number) <= (proven.get(vnode) ?? 0);
     if ([...vnodes].every(isProven)) continue;
