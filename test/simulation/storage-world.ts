@@ -241,8 +241,9 @@ class StorageWorld {
   }
 
   /**
-   * A log that fills the disk faster than the chores look is cleaned with the reserve, time and again;
-   * where that was too small, by whoever makes space.
+   * A log that fills the disk faster than the chores look is cleaned with the reserve, time and again.
+   * One disk in sixty or so stays full all the same (why is not known); it must go on once there is
+   * space.
    */
   async #fillTheDisk(node: SimNode): Promise<void> {
     const disk = this.#disk;

@@ -21,6 +21,6 @@ test("whatever happens to a node, its data folder keeps what was promised and no
     });
     reservesShort += facts.reservesShort;
   }
-  // A reserve may be too small for what is to be cleaned, but that is rare.
+  // Not all full disks are cleaned with the reserve, but nearly all.
   assert.ok(reservesShort <= Math.max(1, seeds / 10), `${reservesShort} of ${seeds} stay full`);
 });
