@@ -9,10 +9,11 @@ import type { NodeCommand } from "../command.ts";
 import type { Client } from "./client.ts";
 import { REPLY_BYTES_MAX } from "./connection.ts";
 import type { DispatchHost } from "./dispatcher.ts";
-import { MESSAGE_COLLECT, MESSAGE_RUN, type RunHeader, runBytes, writeRun } from "./messages.ts";
+import { MESSAGE_COLLECT, MESSAGE_RUN } from "./messages.ts";
 import { encodeError } from "./replies.ts";
 import { collectSlices, everySlice, replySlices, sliceHere } from "./sliced.ts";
 import type { Step } from "./steps.ts";
+import { askWorker, headerOf } from "./worker-ask.ts";
 
 /** A reply, and the commit that it waits for. */
 export type OnReplied = (bytes: Buffer, gate: number) => void;
@@ -83,12 +84,9 @@ export function collectEverywhere(
   const header = headerOf(client, 0);
   for (let worker = 0; worker < workers; worker++) {
     if (worker === host.index) continue;
-    host.exchange.ask(
-      worker,
-      MESSAGE_COLLECT,
-      runBytes(request, null),
-      (target, start) => writeRun(target, start, header, request, null),
-      host.nowMs,
+    askWorker(
+      host,
+      { worker, kind: MESSAGE_COLLECT, header, request, indexes: null },
       (buffer, start, end) => {
         parts[worker] = host.unpack(buffer.subarray(start, end));
         collected();
@@ -101,11 +99,6 @@ export function collectEverywhere(
   }
 }
 
-/** What a message says of a client's command on a partition. */
-export function headerOf({ keyspace, protocol, id }: Client, partition: number): RunHeader {
-  return { keyspace, protocol, partition, client: id };
-}
-
 /** Sends a request to the worker that runs it. */
 export function forward(
   host: DispatchHost,
@@ -115,12 +108,9 @@ export function forward(
   done: OnReplied,
 ): void {
   const header = headerOf(client, partition);
-  host.exchange.ask(
-    worker,
-    MESSAGE_RUN,
-    runBytes(request, null),
-    (target, start) => writeRun(target, start, header, request, null),
-    host.nowMs,
+  askWorker(
+    host,
+    { worker, kind: MESSAGE_RUN, header, request, indexes: null },
     (buffer, start, end) => done(Buffer.from(buffer.subarray(start, end)), 0),
     (text) => done(encodeError(text), 0),
   );

@@ -8,8 +8,9 @@ import type { KeysCommand } from "../command.ts";
 import type { WorkerView } from "../worker/worker-view.ts";
 import type { Connection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
-import { MESSAGE_RUN, type RunHeader, runBytes, writeRun } from "./messages.ts";
+import { MESSAGE_RUN, type RunHeader } from "./messages.ts";
 import { encodeError, mergeReplies, type SplitKind } from "./replies.ts";
+import { askWorker, headerOf } from "./worker-ask.ts";
 
 /** What runs parts here and elsewhere. */
 export interface ScatterHost extends WorkerView {
@@ -115,18 +116,15 @@ export class Scatter {
     finished: (part: Part, reply: Buffer, gate: number) => void,
   ): void {
     const host = this.#host;
-    const { keyspace, protocol, id } = connection.client;
-    const header = { keyspace, protocol, partition: 0, client: id };
-    if (part.worker === host.index) {
+    const { worker, indexes } = part;
+    const header = headerOf(connection.client, 0);
+    if (worker === host.index) {
       this.#runHere(connection, request, part, header, finished);
       return;
     }
-    host.exchange.ask(
-      part.worker,
-      MESSAGE_RUN,
-      runBytes(request, part.indexes),
-      (target, start) => writeRun(target, start, header, request, part.indexes),
-      host.nowMs,
+    askWorker(
+      host,
+      { worker, kind: MESSAGE_RUN, header, request, indexes },
       (buffer, start, end) => finished(part, buffer.subarray(start, end), 0),
       (text) => finished(part, encodeError(text), 0),
     );

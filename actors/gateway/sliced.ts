@@ -21,9 +21,10 @@ import { beginRun } from "../worker/worker-stats.ts";
 import type { Client } from "./client.ts";
 import { type Connection, REPLY_BYTES_MAX } from "./connection.ts";
 import type { DispatchHost } from "./dispatcher.ts";
-import { MESSAGE_COLLECT, runBytes, writeRun } from "./messages.ts";
+import { MESSAGE_COLLECT } from "./messages.ts";
 import { asBuffer, encodeError } from "./replies.ts";
 import { argumentsOf, requestOf } from "./steps.ts";
+import { askWorker, headerOf } from "./worker-ask.ts";
 
 export const REPLY_TOO_LARGE =
   "ERR the reply is too large: ask for less at a time (KEYS: a narrower pattern, or SCAN)";
@@ -153,13 +154,10 @@ class Collection {
     const host = this.#host;
     const { client, keyspace } = this.#job;
     const { protocol, id } = client;
-    const header = { keyspace, protocol, partition: 0, client: id };
-    host.exchange.ask(
-      worker,
-      MESSAGE_COLLECT,
-      runBytes(request, null),
-      (target, start) => writeRun(target, start, header, request, null),
-      host.nowMs,
+    const header = headerOf({ keyspace, protocol, id }, 0);
+    askWorker(
+      host,
+      { worker, kind: MESSAGE_COLLECT, header, request, indexes: null },
       (buffer, start, end) => {
         const next = this.#take(host.unpack(buffer.subarray(start, end)) as Slice);
         if (next === null) this.#ended();
