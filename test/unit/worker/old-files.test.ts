@@ -4,20 +4,18 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { Vnode } from "../../../actors/vnode/vnode.ts";
+import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { OldFiles } from "../../../actors/worker/old-files.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
 import { openStorage } from "../../../actors/worker/worker-storage.ts";
 import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
-import { HybridClock } from "../../../runtime/causality/hlc.ts";
-import { OpWriters } from "../../../runtime/causality/op.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
 import { systemFiles } from "../../../runtime/storage/files.ts";
-import { SlabPool } from "../../../runtime/table/slab-pool.ts";
 import { canonicalState } from "../../model/vnode-state.ts";
 import { setStrings } from "../../support/partitions.ts";
+import { vnodeMaker } from "../../support/vnode-maker.ts";
 
 const MB = 1024 * 1024;
 const [BUSY, IDLE] = [1, 2];
@@ -40,18 +38,7 @@ async function openWorker(context: TestContext) {
     await rm(folder, { recursive: true });
   });
   const random = seeded(1);
-  const shared = {
-    pool: new SlabPool({ slabBytes: 4 * MB }),
-    hashSeed: 7,
-    clock: new HybridClock(new ManualClock()),
-    writers: new OpWriters(),
-    log: storage.log,
-    unsynced: null,
-    random,
-  };
-  const createVnode = (id: number) => {
-    return new Vnode({ id, origin: { high: random.u32(), low: random.u32() }, ...shared });
-  };
+  const createVnode = vnodeMaker(storage.log, random);
   const vnodes = new Map([BUSY, IDLE].map((id) => [id, createVnode(id)]));
   const of = (id: number) => vnodes.get(id) ?? assert.fail();
   await storage.recover({ createVnode, adopt: fail });

@@ -6,21 +6,19 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Vnode, vnodeId } from "../../../actors/vnode/vnode.ts";
+import { type Vnode, vnodeId } from "../../../actors/vnode/vnode.ts";
 import { OldFiles } from "../../../actors/worker/old-files.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
 import { openStorage } from "../../../actors/worker/worker-storage.ts";
 import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { systemRandom } from "../../../runtime/base/prng.ts";
-import { HybridClock } from "../../../runtime/causality/hlc.ts";
-import { OpWriters } from "../../../runtime/causality/op.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
 import { systemFiles } from "../../../runtime/storage/files.ts";
 import { decodeManifest, manifestName } from "../../../runtime/storage/manifest.ts";
-import { SlabPool } from "../../../runtime/table/slab-pool.ts";
 import { emptyFolder } from "../../support/command-line.ts";
 import { setStrings } from "../../support/partitions.ts";
+import { vnodeMaker } from "../../support/vnode-maker.ts";
 
 const MB = 1024 * 1024;
 const [FIRST, SECOND, LAST] = [1, 2, 255];
@@ -50,20 +48,9 @@ async function startWorker({ folder, boot, index = 0, workers = 1, ...more }: St
   const machine = { fs: systemFiles, timers: systemTimers, random: systemRandom() };
   const storage = await openStorage({ args, index, ...machine, events });
   const random = systemRandom();
-  const shared = {
-    pool: new SlabPool({ slabBytes: 4 * MB }),
-    hashSeed: 7,
-    clock: new HybridClock(new ManualClock()),
-    writers: new OpWriters(),
-    log: storage.log,
-    unsynced: null,
-    random,
-  };
   const vnodes = new Map<number, Vnode>();
   const adopt = (vnode: Vnode) => void vnodes.set(vnode.id, vnode);
-  const createVnode = (id: number) => {
-    return new Vnode({ id, origin: { high: random.u32(), low: random.u32() }, ...shared });
-  };
+  const createVnode = vnodeMaker(storage.log, random);
   await storage.recover({ createVnode, adopt });
   const of = (id: number) => {
     const vnode = vnodes.get(id) ?? createVnode(id);
