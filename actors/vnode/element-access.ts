@@ -136,7 +136,7 @@ export class ElementAccess {
   /** Points `buffer`, `start`, `end` at an element's name. */
   loadName(ref: Ref): void {
     const opened = this.#opened;
-    const { records } = this.#opened.table;
+    const { records } = opened.table;
     opened.buffer = records.bytes(ref);
     opened.start = records.keyAt(ref);
     opened.end = opened.start + records.keyLength(ref);
@@ -145,9 +145,9 @@ export class ElementAccess {
   /** Points `buffer`, `start`, `end` at an element's shown value. */
   loadValue(ref: Ref): void {
     const opened = this.#opened;
-    const { records } = this.#opened.table;
+    const { records } = opened.table;
     if (records.flags(ref) & (BLOB | ADDS)) {
-      opened.loadWhole(shownElement(this.#opened.partition, ref, this.view));
+      opened.loadWhole(shownElement(opened.partition, ref, this.view));
       return;
     }
     opened.buffer = records.bytes(ref);
@@ -202,7 +202,7 @@ export class ElementAccess {
       start,
       end,
       copyAt,
-      this.#opened.table.op.covers,
+      opened.table.op.covers,
     );
     if (view.type === ABSENT || view.live !== null) opened.reopen();
   }
@@ -294,7 +294,7 @@ export class ElementAccess {
     const opened = this.#opened;
     const position = this.#position;
     opened.begin();
-    const { op } = this.#opened.table;
+    const { op } = opened.table;
     const edge = this.#edge(atHead);
     if (edge === 0) opened.loadWhole(NOTHING);
     else this.loadName(edge);

@@ -207,8 +207,8 @@ export class JournalSpace {
       const prepare = () => this.#prepareAll();
       await (this.full && reserve !== undefined ? reserve.whileWhole(prepare) : prepare());
       this.#working = undefined;
-      if (this.#hasWork())
-        this.#wake(); // asked for since the last look
+      // Asked for since the last look.
+      if (this.#hasWork()) this.#wake();
       else if (this.full) {
         this.full = false; // what was wanted is not wanted any more
         if (!this.#closed) this.#events.changed();
@@ -275,13 +275,16 @@ export class JournalSpace {
     if (end <= this.current.capacity) await this.#extend(this.current, end);
     else {
       if (this.#next === undefined) await this.#prepareNext();
-      if (this.#next !== undefined)
-        await this.#extend(this.#next, FILE_HEADER_BYTES + this.#wanted);
+      const next = this.#next;
+      if (next !== undefined) await this.#extend(next, FILE_HEADER_BYTES + this.#wanted);
     }
     if (!this.#closed) this.#events.changed();
   }
 
-  /** Writes one step of zeros, or those before `end`, through a handle of its own: a sync error reaches both handles. */
+  /**
+   * Writes one step of zeros, or those before `end`, through a handle of its own: a sync error reaches
+   * both handles.
+   */
   async #extend(
     target: JournalFile,
     end = Math.min(target.ahead + this.#stepBytes, target.capacity),
