@@ -6,6 +6,7 @@
  * Invariant: a file goes only after the manifest has stopped naming it.
  */
 import type { FileUse } from "../../runtime/storage/file-space.ts";
+import { unlessDiskFull } from "../../runtime/storage/files.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 import type { WorkerStorage } from "./worker-storage.ts";
 
@@ -29,8 +30,11 @@ export class OldFiles {
   /** Damaged ones: not to be used again. */
   readonly #damaged = new Set<string>();
   #cleaning: Promise<void> | null = null;
-  /** The reserve was not enough; it is not tried again before the disk has had room. */
-  #isReserveShort = false;
+  /**
+   * The reserve was not enough while those who keep the oldest file had so many bytes: it is tried
+   * again once they have fewer.
+   */
+  #shortAtBytes = Number.POSITIVE_INFINITY;
 
   constructor(options: OldFilesOptions) {
     this.#options = options;
@@ -55,11 +59,15 @@ export class OldFiles {
     if (storage.journal.full) {
       const before = storage.space.names().length;
       if (before === 0 && !storage.isBehind) return;
-      await (this.#isReserveShort ? this.#free() : this.#makeRoom());
-      this.#isReserveShort = storage.space.names().length === before;
+      const bytes = this.#pinningBytes();
+      if (bytes < this.#shortAtBytes) {
+        this.#shortAtBytes = bytes;
+        await this.#makeRoom();
+      } else await this.#free();
+      if (storage.space.names().length < before) this.#shortAtBytes = Number.POSITIVE_INFINITY;
       return;
     }
-    this.#isReserveShort = false;
+    this.#shortAtBytes = Number.POSITIVE_INFINITY;
     await storage.reserve.restore();
     await this.#free();
     if (storage.space.names().length > filesKept()) this.#unpin();
@@ -101,17 +109,26 @@ export class OldFiles {
   async #makeRoom(): Promise<void> {
     const { storage, snapshotsIdle } = this.#options;
     const { journal, reserve } = storage;
-    this.#isReserveShort = true;
     const isNeeded = () => journal.full;
-    await reserve.lend(isNeeded, async () => {
+    await reserve.lend(isNeeded, async (giveLast) => {
       await journal.squeeze();
       await snapshotsIdle();
-      await this.#free();
+      await this.#free().catch(unlessDiskFull);
       this.#unpin();
       await snapshotsIdle();
+      await giveLast();
       await journal.squeeze();
       await this.#free();
     });
+  }
+
+  /** Bytes of the tables whose snapshots free the oldest file. */
+  #pinningBytes(): number {
+    let bytes = 0;
+    for (const id of this.#options.storage.space.oldestPins()) {
+      bytes += this.#options.find(id)?.table.heap.bytesUsed ?? 0;
+    }
+    return bytes;
   }
 
   /**

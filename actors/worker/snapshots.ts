@@ -15,7 +15,7 @@ import type { Vnode } from "../vnode/vnode.ts";
 
 /** Keys and elements that one slice walks over: well below a millisecond. */
 const SLICE_ITEMS = 500;
-/** Snapshots between two manifests, at most. */
+/** Snapshots between two manifests, at most; where room is short, each has its own. */
 const MANIFEST_BATCH = 32;
 
 /** At a stop, logs longer than this share of the table are replaced by snapshots … */
@@ -39,6 +39,8 @@ export interface SnapshotsOptions {
   find(id: number): Vnode | undefined;
   /** Lets the rest of the thread run; resolves in a later turn. */
   pause(): Promise<void>;
+  /** What a snapshot replaces must go before the next one has room. */
+  isRoomShort(): boolean;
   /** Makes the manifest name these. */
   taken(snapshots: readonly TakenSnapshot[]): Promise<void>;
   /** A snapshot could not be written; it is tried again with the next one that is due. */
@@ -111,7 +113,8 @@ export class Snapshots {
       if (this.#queue.size === 0) break;
       try {
         await this.#take(id as number);
-        if (this.#done.length >= MANIFEST_BATCH) await this.#publish();
+        const batch = this.#options.isRoomShort() ? 1 : MANIFEST_BATCH;
+        if (this.#done.length >= batch) await this.#publish();
       } catch (error) {
         this.#options.failed(error);
       }

@@ -43,6 +43,7 @@ import { PartitionLocks } from "./partition-locks.ts";
 import { Pause } from "./pause.ts";
 import { type ProcessFacts, thisProcess } from "./process-facts.ts";
 import { defineParameters } from "./redis-parameters.ts";
+import { writeReport } from "./report.ts";
 import { Slices } from "./slices.ts";
 import { Turn } from "./turn.ts";
 import { Vnodes } from "./vnodes.ts";
@@ -389,12 +390,4 @@ function newSystem({
     onRootFailure: onCrashLoop,
     onReport: writeReport,
   });
-}
-
-function writeReport(facts: object): void {
-  process.stderr.write(`${JSON.stringify(facts, reportError)}\n`);
-}
-
-function reportError(_key: string, value: unknown): unknown {
-  return value instanceof Error ? { message: value.message, stack: value.stack } : value;
 }

@@ -54,6 +54,8 @@ export interface StorageEvents {
   onDurable(): void;
   /** The journal is dead: what waits is unknown, and this worker must restart. */
   onFailed(error: CoterieError): void;
+  /** The disk has no room for ops; or has some again. */
+  onFull(full: boolean): void;
   readonly syncTimes: SyncTimes;
 }
 
@@ -358,11 +360,10 @@ const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };
 export async function openStorage(options: StorageOptions): Promise<WorkerStorage> {
   const { args, index, fs, timers, random, events } = options;
   const { folder, nodeId, boot, config } = args;
+  const place = { fs, folder, nodeId };
   const manifests = await readManifests(fs, folder, nodeId);
   const survey = await surveyJournals({
-    fs,
-    folder,
-    nodeId,
+    ...place,
     manifests,
     include: (file) => file.boot < boot || file.worker === index,
   });
@@ -370,12 +371,11 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
   const firstFile = own.reduce((last, file) => Math.max(last, file.number), 0) + 1;
   const reserveBytes = Math.ceil(config.journal.reserveBytes / config.workers);
   const reserve = new Reserve(fs, folder, reserveName(index), reserveBytes);
+  let storage: WorkerStorage | undefined;
   const journal = await Journal.open({
-    fs,
-    folder,
+    ...place,
     boot,
     worker: index,
-    nodeId,
     firstFile,
     random,
     timers,
@@ -386,12 +386,15 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
       events.onDurable();
     },
     onWritten: () => events.onDurable(),
-    onFull: () => storage?.log.moved(),
+    onFull: (full) => {
+      storage?.log.moved();
+      events.onFull(full);
+    },
     onFailed: (error) => events.onFailed(error),
     syncTimes: events.syncTimes,
   });
   // On a full disk it is taken when there is space.
   await reserve.restore();
-  const storage = new WorkerStorage(options, { journal, manifests, survey, reserve });
+  storage = new WorkerStorage(options, { journal, manifests, survey, reserve });
   return storage;
 }

@@ -5,6 +5,7 @@
  */
 import type { Clock, Timers } from "../../runtime/base/clock.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
+import { isDiskFull } from "../../runtime/storage/files.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
 import type { Client } from "../gateway/client.ts";
 import type { Exchange } from "../gateway/exchange.ts";
@@ -70,11 +71,12 @@ export class WorkerUpkeep {
       config: snapshot,
       find: (id) => host.findAny(id),
       pause: () => new Promise((resolve) => setImmediate(resolve)),
+      isRoomShort: () => storage.journal.full,
       taken: async (taken) => {
         await storage.snapshotsTaken(taken);
         void this.#clean(); // not waited for: it may wait for snapshots
       },
-      failed: (error) => host.report({ event: "snapshot failed", error }),
+      failed: (error) => this.#failed("snapshot failed", error),
     });
     this.#oldFiles = new OldFiles({
       storage,
@@ -135,9 +137,13 @@ export class WorkerUpkeep {
   }
 
   #clean(): Promise<void> {
-    return this.#oldFiles.clean().catch((error: unknown) => {
-      this.#host.report({ event: "cleaning failed", error });
-    });
+    return this.#oldFiles.clean().catch((error) => this.#failed("cleaning failed", error));
+  }
+
+  /** That a full disk has no room for cleaning either is said once, by whom it refuses. */
+  #failed(event: string, error: unknown): void {
+    const isKnown = this.#storage.journal.full && isDiskFull(error);
+    if (!isKnown) this.#host.report({ event, error });
   }
 
   /** `vnodes`: those whose ops count. */

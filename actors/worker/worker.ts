@@ -14,6 +14,7 @@ import { openWorker, type WorkerContext } from "../../runtime/thread/worker-cont
 import { listen } from "../gateway/listener.ts";
 import { LocalHandles } from "../gateway/local-transport.ts";
 import { isHandleMessage, MESSAGE_REPORT } from "../gateway/messages.ts";
+import { writeReport } from "./report.ts";
 import { SyncTimes } from "./sync-times.ts";
 import type { WorkerArgs, WorkerReport } from "./worker-args.ts";
 import type { WorkerControl } from "./worker-control.ts";
@@ -49,6 +50,13 @@ const handles = new LocalHandles({
   port: context.main,
   connect: (open) => runtime?.gateway.acceptHandle(open),
 });
+/** What the operator is told. */
+const DISK_FULL = {
+  event: "disk full",
+  remedy: "free some space: writes are refused until then, reads and deletes go on",
+};
+const DISK_HAS_ROOM = { event: "disk has room again" };
+
 const args = context.args as WorkerArgs;
 start().catch((error: unknown) => {
   if (error instanceof CoterieError) context.cannotStart(error);
@@ -66,6 +74,7 @@ async function start(): Promise<void> {
     events: {
       onDurable: () => runtime?.onDurable(),
       onFailed: (error) => void journalFailed(error),
+      onFull: (full) => writeReport(full ? DISK_FULL : DISK_HAS_ROOM),
       syncTimes,
     },
   });

@@ -75,7 +75,12 @@ export function systemCode(error: unknown): string | undefined {
 /** Whether the disk, or the user's share of it, has no room left. */
 export function isDiskFull(error: unknown): boolean {
   const code = systemCode(error);
-  return code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG";
+  return code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG" || code === "DISK_FULL";
+}
+
+/** To catch with where a full disk is no failure. */
+export function unlessDiskFull(error: unknown): void {
+  if (!isDiskFull(error)) throw error;
 }
 
 /** Turns a failed file call into the operating error that says what to do. */

@@ -1,17 +1,21 @@
 /**
  * A file of zeros that holds disk space back for cleaning: when the disk is full it is given up,
- * so that snapshots can be written and old journal files removed.
+ * so that snapshots can be written and old journal files removed. The last part is given apart, so
+ * that snapshots which take all they get leave room for the manifest that names them.
  *
  * Invariant: while the reserve is not whole, no journal takes new space (JournalSpace restores it
  * first), so cleaning always has it before writers do.
  */
-import { type FileSystem, isDiskFull, synced } from "./files.ts";
+import { type FileSystem, synced, unlessDiskFull } from "./files.ts";
 
 // limits:
 /** Enough for the snapshots that free the oldest journal file. */
 export const RESERVE_BYTES = 16 * 1024 * 1024;
 
 const PIECE_BYTES = 1024 * 1024;
+
+/** Share of the reserve that is given last. */
+const LAST_SHARE = 1 / 4;
 
 /** File name of a worker's reserve. */
 export function reserveName(worker: number): string {
@@ -45,11 +49,7 @@ export class Reserve {
 
   /** Takes the space (again), if there is any. */
   async restore(): Promise<void> {
-    try {
-      await this.whileWhole(() => Promise.resolve());
-    } catch (error) {
-      if (!isDiskFull(error)) throw error;
-    }
+    await this.whileWhole(() => Promise.resolve()).catch(unlessDiskFull);
   }
 
   /**
@@ -58,22 +58,40 @@ export class Reserve {
    */
   whileWhole(run: () => Promise<void>): Promise<void> {
     return this.#inTurn(async () => {
-      if (!this.#held) await this.#take();
+      if (!this.#held) await this.#take(this.#bytes);
+      this.#held = true;
       await run();
     });
   }
 
   /**
    * Gives the space to cleaning for as long as that takes, if it still needs it when its turn comes;
-   * who wants it whole waits for its end.
+   * who wants it whole waits for its end. `giveLast` gives what is left of it.
    */
-  lend(isNeeded: () => boolean, clean: () => Promise<void>): Promise<void> {
+  lend(
+    isNeeded: () => boolean,
+    clean: (giveLast: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
     return this.#inTurn(async () => {
       if (!isNeeded()) return;
-      this.#held = false;
-      await this.#fs.remove(this.#path);
-      await clean();
+      if (this.#held) await this.#shrink();
+      else await this.#take(this.#lastBytes).catch(unlessDiskFull);
+      await clean(() => this.#fs.remove(this.#path));
     });
+  }
+
+  get #lastBytes(): number {
+    return Math.floor(this.#bytes * LAST_SHARE);
+  }
+
+  async #shrink(): Promise<void> {
+    this.#held = false;
+    const file = await this.#fs.open(this.#path, "write");
+    try {
+      await file.truncate(this.#lastBytes);
+    } finally {
+      await file.close();
+    }
   }
 
   #inTurn(run: () => Promise<void>): Promise<void> {
@@ -82,12 +100,12 @@ export class Reserve {
     return turn;
   }
 
-  async #take(): Promise<void> {
+  async #take(bytes: number): Promise<void> {
     const file = await this.#fs.create(this.#path, "replace");
     try {
-      const zeros = Buffer.alloc(Math.min(PIECE_BYTES, this.#bytes));
-      for (let at = 0; at < this.#bytes; at += zeros.length) {
-        await file.write(zeros, 0, Math.min(zeros.length, this.#bytes - at), at);
+      const zeros = Buffer.alloc(Math.min(PIECE_BYTES, bytes));
+      for (let at = 0; at < bytes; at += zeros.length) {
+        await file.write(zeros, 0, Math.min(zeros.length, bytes - at), at);
       }
       await synced(file);
       await this.#fs.syncFolder(this.#folder);
@@ -97,6 +115,5 @@ export class Reserve {
       throw error;
     }
     await file.close();
-    this.#held = true;
   }
 }

@@ -103,6 +103,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
       events: {
         onDurable: () => this.#note(),
         onFailed: () => this.#options.journalFailed(),
+        onFull: () => undefined,
         syncTimes: new SyncTimes(clock),
       },
     });

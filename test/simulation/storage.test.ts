@@ -4,7 +4,6 @@
  *
  *   SEEDS=1000 node --test test/simulation/storage.test.ts      (see test/model/seeds.ts)
  */
-import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seedsToTry } from "../model/seeds.ts";
 import { liveThrough } from "./storage-world.ts";
@@ -12,15 +11,11 @@ import { liveThrough } from "./storage-world.ts";
 // Every seed is a whole run: this many take about two seconds.
 test("whatever happens to a node, its data folder keeps what was promised and no more", async () => {
   const { from, seeds } = seedsToTry(10);
-  let reservesShort = 0;
   for (let seed = from; seed < from + seeds; seed++) {
-    const facts = await liveThrough(seed).catch((error: unknown) => {
+    await liveThrough(seed).catch((error: unknown) => {
       throw new Error(`SEED=${seed}: ${error instanceof Error ? error.message : error}`, {
         cause: error,
       });
     });
-    reservesShort += facts.reservesShort;
   }
-  // Not all full disks are cleaned with the reserve, but nearly all.
-  assert.ok(reservesShort <= Math.max(1, seeds / 10), `${reservesShort} of ${seeds} stay full`);
 });

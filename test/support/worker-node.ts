@@ -121,6 +121,7 @@ export class WorkerNode {
         onFailed: (error) => {
           throw error;
         },
+        onFull: () => undefined,
         syncTimes: new SyncTimes(systemClock),
       },
     });

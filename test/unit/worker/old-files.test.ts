@@ -14,7 +14,7 @@ import { seeded } from "../../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
 import { systemFiles } from "../../../runtime/storage/files.ts";
 import { canonicalState } from "../../model/vnode-state.ts";
-import { setStrings } from "../../support/partitions.ts";
+import { clearKey, setStrings } from "../../support/partitions.ts";
 import { vnodeMaker } from "../../support/vnode-maker.ts";
 
 const MB = 1024 * 1024;
@@ -30,7 +30,7 @@ async function openWorker(context: TestContext) {
   );
   const args = { config, nodeId: "00112233445566aa", boot: 1, folder } as WorkerArgs;
   const syncTimes = new SyncTimes(new ManualClock());
-  const events = { onDurable: () => undefined, onFailed: fail, syncTimes };
+  const events = { onDurable: () => undefined, onFailed: fail, onFull: fail, syncTimes };
   const machine = { fs: systemFiles, timers: systemTimers, random: seeded(1) };
   const storage = await openStorage({ args, index: 0, ...machine, events });
   context.after(async () => {
@@ -103,6 +103,19 @@ test("nobody is asked for a snapshot while snapshots are taken", async (context)
   await worker.fill(BUSY, 1);
   await new OldFiles({ ...worker.options, isSnapshotting: () => true }).clean();
   assert.deepEqual(worker.wanted, []);
+});
+
+test("a reserve that was not enough is lent again once the tables are smaller", async (context) => {
+  const worker = await openWorker(context);
+  await worker.fill(BUSY, 1);
+  Object.defineProperty(worker.storage.journal, "full", { value: true });
+  await worker.oldFiles.clean();
+  await worker.oldFiles.clean();
+  assert.deepEqual(worker.wanted, [BUSY]);
+
+  clearKey(worker.of(BUSY).partition, "key");
+  await worker.oldFiles.clean();
+  assert.deepEqual(worker.wanted, [BUSY, BUSY]);
 });
 
 test("a failed vnode is recovered from the files that hold its ops, and no others", async (context) => {

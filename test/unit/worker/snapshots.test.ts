@@ -4,10 +4,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Snapshots, type TakenSnapshot } from "../../../actors/worker/snapshots.ts";
+import type { WorkerLog } from "../../../actors/worker/worker-log.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { HLC_EPOCH_MS } from "../../model/harness.ts";
 import { VnodeReplica } from "../../model/vnode-replica.ts";
+import { setStrings } from "../../support/partitions.ts";
+import { vnodeMaker } from "../../support/vnode-maker.ts";
 import { FOLDER, newDisk } from "../storage/support.ts";
 
 const NOW = HLC_EPOCH_MS + 1_000_000;
@@ -40,6 +43,7 @@ test("a snapshot waits for the slices of a pass before it begins", async () => {
       if (table.hasCuts) slicesUnderCut++;
       return Promise.resolve();
     },
+    isRoomShort: () => false,
     taken: async (more) => void taken.push(...more),
     failed: (error) => {
       throw error;
@@ -50,4 +54,35 @@ test("a snapshot waits for the slices of a pass before it begins", async () => {
 
   assert.equal(taken[0]?.sequence, at.partition.sequence);
   assert.ok(slicesUnderCut > 3, `${slicesUnderCut} slices`);
+});
+
+test("where room is short, the manifest names each snapshot before the next one is taken", async () => {
+  const log = { append: () => undefined } as unknown as WorkerLog;
+  const make = vnodeMaker(log, seeded(1));
+  const vnodes = [1, 2, 3].map(make);
+  let isShort = false;
+  let batches: number[] = [];
+  const snapshots = new Snapshots({
+    fs: (await newDisk()).mount(),
+    folder: FOLDER,
+    clock: new ManualClock(NOW),
+    config: { logBytesMin: 1, sliceMs: 1 },
+    find: (id) => vnodes[id - 1],
+    pause: () => Promise.resolve(),
+    isRoomShort: () => isShort,
+    taken: async (more) => void batches.push(more.length),
+    failed: (error) => {
+      throw error;
+    },
+  });
+  for (const short of [false, true]) {
+    isShort = short;
+    batches = [];
+    for (const vnode of vnodes) {
+      setStrings(vnode.partition, [["key", "value"]]);
+      snapshots.want(vnode);
+    }
+    await snapshots.idle();
+    assert.deepEqual(batches, short ? [1, 1, 1] : [3]);
+  }
 });

@@ -44,7 +44,7 @@ async function startWorker({ folder, boot, index = 0, workers = 1, ...more }: St
   );
   const args = { config, nodeId: "00112233445566aa", boot, folder } as WorkerArgs;
   const syncTimes = new SyncTimes(new ManualClock());
-  const events = { onDurable: () => undefined, onFailed: fail, syncTimes };
+  const events = { onDurable: () => undefined, onFailed: fail, onFull: fail, syncTimes };
   const machine = { fs: systemFiles, timers: systemTimers, random: systemRandom() };
   const storage = await openStorage({ args, index, ...machine, events });
   const random = systemRandom();

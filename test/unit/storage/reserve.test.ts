@@ -1,0 +1,64 @@
+/** Disk space that is held back, and how it is lent. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seeded } from "../../../runtime/base/prng.ts";
+import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { Reserve } from "../../../runtime/storage/reserve.ts";
+
+const BYTES = 8000;
+const LAST_BYTES = BYTES / 4;
+const always = () => true;
+
+async function fullDisk() {
+  const disk = new MemoryDisk({ random: seeded(1) });
+  const fs = disk.mount();
+  await fs.makeFolder("/data");
+  const reserve = new Reserve(fs, "/data", "reserve-0", BYTES);
+  await reserve.restore();
+  disk.capacityBytes = disk.usedBytes;
+  const room = () => disk.capacityBytes - disk.usedBytes;
+  const take = (bytes: number) => disk.put(`/data/taken-${bytes}`, Buffer.alloc(bytes));
+  return { disk, reserve, room, take };
+}
+
+test("what is lent leaves a last part for the manifest", async () => {
+  const { reserve, room } = await fullDisk();
+  const seen: number[] = [];
+  await reserve.lend(always, async (giveLast) => {
+    seen.push(room());
+    await giveLast();
+    seen.push(room());
+  });
+  assert.deepEqual(seen, [BYTES - LAST_BYTES, BYTES]);
+  assert.ok(!reserve.held);
+});
+
+test("a reserve that is not whole again keeps its last part back all the same", async () => {
+  const { disk, reserve, room, take } = await fullDisk();
+  await reserve.lend(always, async (giveLast) => {
+    take(BYTES / 2);
+    await giveLast();
+  });
+  await reserve.restore();
+  assert.ok(!reserve.held, "there is no room for all of it");
+  const seen: number[] = [];
+  await reserve.lend(always, async (giveLast) => {
+    seen.push(room());
+    await giveLast();
+    seen.push(room());
+  });
+  assert.deepEqual(seen, [BYTES / 2 - LAST_BYTES, BYTES / 2]);
+  disk.capacityBytes += BYTES;
+  await reserve.restore();
+  assert.ok(reserve.held);
+  assert.equal(disk.peek("/data/reserve-0").length, BYTES);
+});
+
+test("nothing is lent to cleaning that is not needed any more", async () => {
+  const { reserve } = await fullDisk();
+  await reserve.lend(
+    () => false,
+    () => assert.fail(),
+  );
+  assert.ok(reserve.held);
+});
