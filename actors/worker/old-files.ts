@@ -25,16 +25,19 @@ export interface OldFilesOptions {
   released(names: readonly string[]): void;
 }
 
+/** Vnodes whose snapshots free the oldest file, and the bytes of their tables. */
+interface Pins {
+  readonly ids: string;
+  readonly bytes: number;
+}
+
 export class OldFiles {
   readonly #options: OldFilesOptions;
   /** Damaged ones: not to be used again. */
   readonly #damaged = new Set<string>();
   #cleaning: Promise<void> | null = null;
-  /**
-   * The reserve was not enough while those who keep the oldest file had so many bytes: it is tried
-   * again once they have fewer.
-   */
-  #shortAtBytes = Number.POSITIVE_INFINITY;
+  /** For whom the reserve was not enough. */
+  #tooLarge: Pins | null = null;
 
   constructor(options: OldFilesOptions) {
     this.#options = options;
@@ -59,15 +62,15 @@ export class OldFiles {
     if (storage.journal.full) {
       const before = storage.space.names().length;
       if (before === 0 && !storage.isBehind) return;
-      const bytes = this.#pinningBytes();
-      if (bytes < this.#shortAtBytes) {
-        this.#shortAtBytes = bytes;
+      const pins = this.#oldestPins();
+      if (this.#mayHelp(pins)) {
+        this.#tooLarge = pins;
         await this.#makeRoom();
       } else await this.#free();
-      if (storage.space.names().length < before) this.#shortAtBytes = Number.POSITIVE_INFINITY;
+      if (storage.space.names().length < before) this.#tooLarge = null;
       return;
     }
-    this.#shortAtBytes = Number.POSITIVE_INFINITY;
+    this.#tooLarge = null;
     await storage.reserve.restore();
     await this.#free();
     if (storage.space.names().length > filesKept()) this.#unpin();
@@ -122,13 +125,19 @@ export class OldFiles {
     });
   }
 
-  /** Bytes of the tables whose snapshots free the oldest file. */
-  #pinningBytes(): number {
+  #oldestPins(): Pins {
+    const ids = this.#options.storage.space.oldestPins();
     let bytes = 0;
-    for (const id of this.#options.storage.space.oldestPins()) {
-      bytes += this.#options.find(id)?.table.heap.bytesUsed ?? 0;
-    }
-    return bytes;
+    for (const id of ids) bytes += this.#options.find(id)?.table.heap.bytesUsed ?? 0;
+    return { ids: ids.join(), bytes };
+  }
+
+  /** Whether the reserve is worth giving: not for what it was not enough for, and is no smaller. */
+  #mayHelp({ ids, bytes }: Pins): boolean {
+    const { reserve, isBehind } = this.#options.storage;
+    if (isBehind && reserve.held) return true; // a manifest fits
+    const tooLarge = this.#tooLarge;
+    return tooLarge === null || ids !== tooLarge.ids || bytes < tooLarge.bytes;
   }
 
   /**
