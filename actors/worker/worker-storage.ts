@@ -33,6 +33,7 @@ import {
 } from "../../runtime/storage/survey.ts";
 import { StateLoader } from "../../runtime/table/state-loader.ts";
 import { SYSTEM_KEYSPACE, type Vnode } from "../vnode/vnode.ts";
+import { NamedSnapshots } from "./named-snapshots.ts";
 import type { TakenSnapshot } from "./snapshots.ts";
 import type { WorkerArgs } from "./worker-args.ts";
 import type { RestingFile } from "./worker-control.ts";
@@ -82,7 +83,7 @@ export class WorkerStorage {
   readonly #index: number;
   /** Which closed files are still needed. */
   readonly space = new FileSpace();
-  readonly #vnodes = new Map<number, ManifestVnode>();
+  readonly #snapshots = new NamedSnapshots();
   readonly #manifests: Manifests;
   readonly #survey: Survey;
   /** Disk space for cleaning. */
@@ -91,10 +92,6 @@ export class WorkerStorage {
   readonly #released = new Set<string>();
   /** The last writing of the manifest; a failed one does not stop the next. */
   #manifestWriting: Promise<void> = Promise.resolve();
-  /** Finished snapshots that the manifest is to name. */
-  #taken: TakenSnapshot[] = [];
-  /** Snapshots that the manifest replaces: they go once it names their successors. */
-  readonly #replaced = new Set<string>();
   /** The manifest does not say what it should. */
   #isUnwritten = false;
   /** How far the files of a failed journal count. */
@@ -128,7 +125,7 @@ export class WorkerStorage {
     const vnodes = new Map<number, Vnode>();
     for (const entry of this.#manifests.vnodes.values()) {
       if (!this.#owns(entry.id)) continue;
-      this.#vnodes.set(entry.id, entry);
+      this.#snapshots.keep(entry);
       if (entry.snapshot === undefined) continue;
       vnodes.set(entry.id, await this.#load(target, entry));
     }
@@ -136,7 +133,8 @@ export class WorkerStorage {
     const owns = (id: number) => this.#owns(id);
     // Replaced, or finished when the worker ended: nobody else knows which are not named yet.
     const names = await this.fs.list(this.#args.folder);
-    for (const name of unlistedSnapshots(names, this.#vnodes, owns)) await this.removeFile(name);
+    const unlisted = unlistedSnapshots(names, this.#snapshots.vnodes, owns);
+    for (const name of unlisted) await this.removeFile(name);
     await syncUnproven(this.fs, this.#args.folder, this.#survey, this.#args.boot);
     const recovery = await this.#replay(target, vnodes);
     if (recovery.unprovenOps > 0) {
@@ -152,11 +150,15 @@ export class WorkerStorage {
   }
 
   /** A failed vnode's successor: from its snapshot and what the journals hold of it. */
-  async recoverVnode(id: number, target: RecoveryTarget): Promise<Vnode> {
+  recoverVnode(id: number, target: RecoveryTarget): Promise<Vnode> {
+    return this.#snapshots.holding(id, () => this.#recoverVnode(id, target));
+  }
+
+  async #recoverVnode(id: number, target: RecoveryTarget): Promise<Vnode> {
     this.journal.commit();
     await this.log.written();
     const vnodes = new Map<number, Vnode>();
-    const entry = this.#vnodes.get(id);
+    const entry = this.#snapshots.vnodes.get(id);
     if (entry?.snapshot !== undefined) vnodes.set(id, await this.#load(target, entry));
     const onOp = (op: RecoveredOp) => {
       let vnode = vnodes.get(op.vnodeId);
@@ -221,21 +223,21 @@ export class WorkerStorage {
   }
 
   async #replaceManifest(): Promise<void> {
-    if (this.#taken.length > 0) await this.#nameTaken();
+    if (this.#snapshots.taken.length > 0) await this.#nameTaken();
     const { nodeId, boot, folder } = this.#args;
     const old = manifestFiles(this.#survey).filter(({ name }) => !this.#released.has(name));
     const own: readonly ManifestFile[] =
       this.#trusted ?? this.journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
     const files = [...old, ...own.filter(({ name }) => !this.#released.has(name))];
-    const vnodes = [...this.#vnodes.values()];
-    const replaced = [...this.#replaced];
+    const { replaced } = this.#snapshots;
+    const vnodes = [...this.#snapshots.vnodes.values()];
     this.#isUnwritten = true;
     await writeManifest(this.fs, folder, { nodeId, boot, worker: this.#index, vnodes, files });
     this.#isUnwritten = false;
     for (const { id, sequence } of vnodes) this.space.snapshotTaken(id, sequence);
     for (const name of replaced) {
       await this.removeFile(name);
-      this.#replaced.delete(name);
+      this.#snapshots.removed(name);
     }
   }
 
@@ -246,30 +248,23 @@ export class WorkerStorage {
    */
   async #nameTaken(): Promise<void> {
     const { journal } = this;
-    const taken = this.#taken;
-    this.#taken = [];
+    const { taken } = this.#snapshots;
     await this.log.settled();
-    const isUnsure = ({ vnodeId, sequence }: TakenSnapshot) =>
-      journal.dead || journal.isPending(vnodeId, sequence);
-    this.#taken = [...taken.filter(isUnsure), ...this.#taken];
-    for (const snapshot of taken) {
-      if (isUnsure(snapshot)) continue;
-      const { vnodeId, name, sequence } = snapshot;
-      const before = this.#vnodes.get(vnodeId)?.snapshot;
-      if (before !== undefined && before !== name) this.#replaced.add(before);
-      this.#vnodes.set(vnodeId, { id: vnodeId, snapshot: name, sequence });
-    }
+    if (journal.dead) return;
+    const isDurable = (snapshot: TakenSnapshot) =>
+      !journal.isPending(snapshot.vnodeId, snapshot.sequence);
+    this.#snapshots.name(taken.filter(isDurable));
   }
 
   /** These snapshots are durable: the manifest names them, and what they replace goes. */
   snapshotsTaken(taken: readonly TakenSnapshot[]): Promise<void> {
-    this.#taken.push(...taken);
+    this.#snapshots.add(taken);
     return this.#writeManifest();
   }
 
   /** Snapshots are not named yet, or what they replace is still there: something failed. */
   get isBehind(): boolean {
-    return this.#isUnwritten || this.#taken.length > 0 || this.#replaced.size > 0;
+    return this.#isUnwritten || this.#snapshots.isBehind;
   }
 
   /** Removes a file that no manifest names. */
@@ -314,7 +309,7 @@ export class WorkerStorage {
   /** The files that hold this worker's data and are not written any more. */
   resting(): RestingFile[] {
     const files: RestingFile[] = [];
-    for (const { snapshot } of this.#vnodes.values()) {
+    for (const { snapshot } of this.#snapshots.vnodes.values()) {
       if (snapshot !== undefined) files.push({ name: snapshot, end: 0 });
     }
     const old = this.#survey.files.map(({ name, accepted }) => ({ name, end: accepted }));

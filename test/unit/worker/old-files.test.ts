@@ -131,6 +131,23 @@ test("a failed vnode is recovered from the files that hold its ops, and no other
   assert.deepEqual(canonicalState(partition), canonicalState(worker.of(IDLE).partition));
 });
 
+test("what a failed vnode is brought back from stays until it is back", async (context) => {
+  const { storage, oldFiles, of, fill, recovered, finishSnapshot, closedFiles } =
+    await openWorker(context);
+  await fill(BUSY, 2);
+  const recovering = recovered(BUSY);
+  // It was taken before the vnode failed.
+  await storage.snapshotsTaken([finishSnapshot(BUSY)]);
+  await oldFiles.clean();
+  assert.equal(closedFiles(), 2);
+  const { partition } = await recovering;
+  assert.deepEqual(canonicalState(partition), canonicalState(of(BUSY).partition));
+
+  await oldFiles.clean(); // names it
+  await oldFiles.clean();
+  assert.equal(closedFiles(), 0);
+});
+
 test("everything that was appended is durable after a sync, also where none could begin", async (context) => {
   const { storage, of } = await openWorker(context);
   const { journal } = storage;
