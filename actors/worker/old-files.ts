@@ -63,10 +63,7 @@ export class OldFiles {
       const before = storage.space.names().length;
       if (before === 0 && !storage.isBehind) return;
       const pins = this.#oldestPins();
-      if (this.#mayHelp(pins)) {
-        this.#tooLarge = pins;
-        await this.#makeRoom();
-      } else await this.#free();
+      await (this.#mayHelp(pins) ? this.#makeRoom(pins) : this.#free());
       if (storage.space.names().length < before) this.#tooLarge = null;
       return;
     }
@@ -109,11 +106,12 @@ export class OldFiles {
    * The disk is full: snapshots are written to the reserve's room, those that are due first, and free
    * the oldest file. Ops that wait for room come before them: no snapshot with such an op is named.
    */
-  async #makeRoom(): Promise<void> {
+  async #makeRoom(pins: Pins): Promise<void> {
     const { storage, snapshotsIdle } = this.#options;
     const { journal, reserve } = storage;
     const isNeeded = () => journal.full;
     await reserve.lend(isNeeded, async (giveLast) => {
+      this.#tooLarge = pins;
       await journal.squeeze();
       await snapshotsIdle();
       await this.#free().catch(unlessDiskFull);
