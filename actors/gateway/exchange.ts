@@ -10,8 +10,10 @@ import type { Gates } from "./connection.ts";
 
 /** How long a request to another worker may take. */
 const EXCHANGE_TIMEOUT_MS = 30_000;
-/** Requests of one worker that may be under way. */
+/** Requests of one worker that may be under way … */
 const EXCHANGES_MAX = 65_536;
+/** … and from how many on clients wait. */
+const EXCHANGES_BEHIND = EXCHANGES_MAX / 2;
 
 export const OVERLOADED =
   "BUSY too many requests are under way to the worker that owns this key; try again later";
@@ -48,21 +50,41 @@ interface Held {
   readonly bytes: Buffer;
 }
 
+export interface ExchangeEvents {
+  /** Something waits in a port: the turn must end with a flush. */
+  sent(): void;
+  /** `isBehind` is true. */
+  behind(): void;
+}
+
 export class Exchange {
   readonly #port: (peer: Peer) => BatchPort;
   readonly #gates: Gates;
-  readonly #sent: () => void;
+  readonly #events: ExchangeEvents;
   /** Requests refused because too much was under way. */
   overloads = 0;
   readonly #open = new Map<number, Open>();
   #held: Held[] = [];
   #nextId = 1;
+  /** The peer that fell behind last. */
+  #slow: BatchPort | null = null;
 
-  /** `sent`: something waits in a port; the turn must end with a flush. */
-  constructor(port: (peer: Peer) => BatchPort, gates: Gates, sent: () => void) {
+  constructor(port: (peer: Peer) => BatchPort, gates: Gates, events: ExchangeEvents) {
     this.#port = port;
     this.#gates = gates;
-    this.#sent = sent;
+    this.#events = events;
+  }
+
+  /**
+   * Whether a peer has so much to do that no more commands should be taken in: they wait in their
+   * connections, which are then not read from. It moves on with a reply or a freed buffer.
+   */
+  get isBehind(): boolean {
+    if (this.#open.size >= EXCHANGES_BEHIND) return true;
+    if (this.#slow === null) return false;
+    if (this.#slow.isBehind) return true;
+    this.#slow = null;
+    return false;
   }
 
   /** Requests under way. */
@@ -100,10 +122,17 @@ export class Exchange {
       return;
     }
     port.end(write(port.out, at) - at);
-    this.#sent();
+    this.#events.sent();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     const deadlineMs = nowMs + EXCHANGE_TIMEOUT_MS;
     this.#open.set(id, { worker, deadlineMs, onReply, onFailure });
+    this.#watch(port);
+  }
+
+  /** After each message: large replies make a peer fall behind, too. */
+  #watch(port: BatchPort): void {
+    if (port.isBehind) this.#slow = port;
+    if (this.isBehind) this.#events.behind();
   }
 
   /**
@@ -118,7 +147,7 @@ export class Exchange {
     if (at < 0) return Promise.resolve({ kind: "failed", text: NOT_THERE });
     message.copy(port.out, at);
     port.end(message.length);
-    this.#sent();
+    this.#events.sent();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     return new Promise((resolve) => {
       this.#open.set(id, {
@@ -139,7 +168,7 @@ export class Exchange {
     if (at < 0) return;
     message.copy(port.out, at);
     port.end(message.length);
-    this.#sent();
+    this.#events.sent();
   }
 
   /** A reply came in, or (`isFailure`) the reason why there is none. Late ones are dropped. */
@@ -175,7 +204,8 @@ export class Exchange {
     if (at < 0) return; // the asker is gone, and knows that it is unknown
     source.copy(port.out, at, start, end);
     port.end(end - start);
-    this.#sent();
+    this.#watch(port);
+    this.#events.sent();
   }
 
   /** Sends the replies whose gates have opened; at the end of a turn. */

@@ -1,8 +1,9 @@
 /**
- * A turn of the event loop. It takes clients' commands for a bounded time; who is late goes on in
- * the next one, before what comes in then. At its end, what it logged is committed in one frame, then
- * every connection that got replies is written to once, then every port is posted to once. Some
- * turns are timed, from what came in first to the end: what one client waits for another.
+ * A turn of the event loop. It takes clients' commands for a bounded time, and none while another
+ * worker is behind with what it was asked; who is late goes on in the next one, before what comes in
+ * then. At its end, what it logged is committed in one frame, then every connection that got replies
+ * is written to once, then every port is posted to once. Some turns are timed, from what came in
+ * first to the end: what one client waits for another.
  *
  * Invariant: a late connection waits for those that became late before it, not for newcomers.
  */
@@ -33,6 +34,8 @@ export interface TurnSteps {
   commit(): void;
   /** Sends late replies to other workers, and everything on the ports. */
   flushPorts(): void;
+  /** Whether another worker is behind: no more commands are taken until it is not. */
+  isBehind(): boolean;
 }
 
 export class Turn {
@@ -90,8 +93,14 @@ export class Turn {
     return true;
   }
 
+  /** Another worker is behind: the next command is late. */
+  look(): void {
+    this.#unlooked = 0;
+  }
+
   #hasTime(): boolean {
     if (this.#unlooked > 0) return true;
+    if (this.#steps.isBehind()) return false;
     const nowMs = this.#clock.monotonicMs();
     if (this.#endMs === 0) this.#endMs = nowMs + TURN_MS;
     if (nowMs >= this.#endMs) return false;
@@ -153,7 +162,8 @@ export class Turn {
     const beganMs = this.#beganMs;
     this.#beganMs = NONE;
     this.#renewTime();
-    if (this.#late.length > 0) this.schedule();
+    // What another worker is behind with is followed by a batch of it, and that by a turn.
+    if (this.#late.length > 0 && !this.#steps.isBehind()) this.schedule();
     this.#steps.commit();
     const connections = this.#waiting;
     this.#waiting = this.#spare;

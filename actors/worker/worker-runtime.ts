@@ -151,7 +151,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     });
     guardConditionals(this.table, args.config.keyspaces);
     this.executor = new Executor(this.vnodesHere, this.#partitions);
-    this.exchange = new Exchange(options.port, log, () => this.turn.schedule());
+    const asked = { sent: () => this.turn.schedule(), behind: () => this.turn.look() };
+    this.exchange = new Exchange(options.port, log, asked);
     this.slots = new SlotMap(args);
     this.logins = new Logins(options);
     this.clientPause = new Pause({ ...options, beginTurn: () => this.beginTurn() });
@@ -168,7 +169,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.upkeep = new WorkerUpkeep({ host: this, args, clock, timers, storage, released });
     const flushPorts = () => this.#flushPorts();
     const readClock = () => this.#readClock();
-    const steps = { readClock, commit: () => journal.commit(), flushPorts };
+    const isBehind = () => this.exchange.isBehind;
+    const steps = { readClock, commit: () => journal.commit(), flushPorts, isBehind };
     this.turn = new Turn(steps, clock, this.stats);
     this.gateway = new WorkerClients({
       worker: this,

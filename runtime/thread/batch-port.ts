@@ -23,6 +23,8 @@ export const BATCH_BYTES = 64 * 1024;
 export const BATCH_BYTES_FLUSH = 1024 * 1024;
 /** Bytes that a peer has not acknowledged before requests to it are refused. */
 export const PORT_IN_FLIGHT_BYTES_MAX = 16 * 1024 * 1024;
+/** Share of them from which on the peer counts as behind: who can wait then waits. */
+const BEHIND_SHARE = 1 / 2;
 /** Payload of one message; more than the largest value with its key and reply header. */
 export const PORT_MESSAGE_BYTES_MAX = 1024 * 1024 * 1024;
 /** Idle buffers of `BATCH_BYTES` that one port keeps. */
@@ -87,6 +89,11 @@ export class BatchPort {
   /** Whether requests are refused because the peer lags. */
   get full(): boolean {
     return this.#inFlightBytes + this.#used >= this.#inFlightBytesMax;
+  }
+
+  /** Whether so much waits for the peer that no more should be taken in for it. */
+  get isBehind(): boolean {
+    return this.#inFlightBytes + this.#used >= this.#inFlightBytesMax * BEHIND_SHARE;
   }
 
   /** Bytes posted that the peer has not acknowledged. */

@@ -83,11 +83,10 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     this.#hybridClock = new HybridClock(this.clock);
     this.limits = options.args.config.clients;
     const gates = { isOpen: () => true };
-    this.exchange = new Exchange(
-      () => assert.fail("no ports"),
-      gates,
-      () => undefined,
-    );
+    this.exchange = new Exchange(() => assert.fail("no ports"), gates, {
+      sent: () => undefined,
+      behind: () => undefined,
+    });
   }
 
   /** As worker.ts does: opens, starts the chores, recovers, serves. */

@@ -32,6 +32,21 @@ test("a client too many is told so and let go, and there is room again later", a
   assert.equal(server.stderr, "");
 });
 
+test("who asks faster than another worker does it waits, and is not refused", async () => {
+  const env = { COTERIE_TEST_COMMANDS: "1" };
+  await using server = await startServer({ workers: 2, durability: "os", env });
+  using sleeper = await server.connect(server.directPorts[1]);
+  const clients = [];
+  for (let i = 0; i < 30; i++) clients.push(await clientOn(server, 0, 2));
+  const [, key = ""] = keysOnAll(2, "bulk:");
+  const set = ["SET", key, "v".repeat(MB)];
+  const slept = sleeper.call("DEBUG", "SLEEP", "1");
+  const replies = await Promise.all(clients.map((client) => client.pipeline(set, set)));
+  assert.deepEqual([...new Set(replies.flat())], ["OK"]);
+  assert.equal(await slept, "OK");
+  for (const client of clients) client.destroy();
+});
+
 test("a client that never reads costs little memory, then its connection", async () => {
   const clients = { outputPauseBytes: "256kb", outputSoftMs: 1000 };
   await using server = await startServer({ workers: 2, config: { clients } });

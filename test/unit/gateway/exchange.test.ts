@@ -44,16 +44,14 @@ class Pair {
     const { port1, port2 } = new MessageChannel();
     this.portHere.attach(port1);
     this.portThere.attach(port2);
-    this.here = new Exchange(
-      () => this.portHere,
-      gates,
-      () => {},
-    );
-    this.there = new Exchange(
-      () => this.portThere,
-      gates,
-      () => {},
-    );
+    this.here = new Exchange(() => this.portHere, gates, {
+      sent: () => undefined,
+      behind: () => this.log.push("behind"),
+    });
+    this.there = new Exchange(() => this.portThere, gates, {
+      sent: () => undefined,
+      behind: () => undefined,
+    });
   }
 
   ask(text: string, nowMs = 0): void {
@@ -156,11 +154,25 @@ test("a request past its deadline is unknown, and its late reply is dropped", as
   pair.close();
 });
 
+test("who has much to do is behind until it has read some of it", async () => {
+  const pair = new Pair({ inFlightBytesMax: 400 });
+  pair.ask("a");
+  assert.ok(!pair.here.isBehind);
+  pair.ask("x".repeat(200));
+  assert.ok(pair.here.isBehind);
+  assert.deepEqual(pair.log, ["behind"]);
+  await pair.deliver();
+  pair.portThere.flush();
+  await pair.deliver();
+  assert.ok(!pair.here.isBehind);
+  pair.close();
+});
+
 test("too much under way is refused, but not what must be done", async () => {
   const pair = new Pair({ inFlightBytesMax: 100 });
   pair.ask("x".repeat(200));
   pair.ask("a");
-  assert.deepEqual(pair.log, [OVERLOADED]);
+  assert.deepEqual(pair.log, ["behind", OVERLOADED]);
   assert.equal(pair.here.overloads, 1);
   const outcome = pair.here.request(1, ASK, Buffer.from("must"), 0);
   await pair.deliver();

@@ -12,10 +12,12 @@ function openThread(share = 1) {
   const clock = new ManualClock();
   const ran: string[] = [];
   let commits = 0;
+  let isBehind = false;
   const steps = {
     readClock: () => undefined,
     commit: () => commits++,
     flushPorts: () => undefined,
+    isBehind: () => isBehind,
   };
   const turn = new Turn(steps, clock, new WorkerStats());
   const open = () => {
@@ -29,7 +31,12 @@ function openThread(share = 1) {
     };
     return fake;
   };
-  return { ran, open, commits: () => commits };
+  const setBehind = (behind: boolean) => {
+    isBehind = behind;
+    if (isBehind) turn.look();
+    else turn.schedule();
+  };
+  return { ran, open, setBehind, commits: () => commits };
 }
 
 /** So many commands with one name. */
@@ -54,6 +61,24 @@ test("a turn takes commands for a bounded time, then commits and replies; the ne
   assert.equal(ran.length, 3);
   assert.equal(client.connection.isLate, false);
   assert.equal(client.sent(), "+A\r\n+A\r\n");
+});
+
+test("while another worker is behind no command is taken, and nobody looks again and again", async () => {
+  const { ran, open, setBehind, commits } = openThread(1 / 100);
+  const client = open();
+  client.receive(commands("A", 2));
+  setBehind(true);
+  client.receive(commands("B", 2));
+  assert.deepEqual(ran, ["A", "A"]);
+  await turnEnd();
+  await turnEnd();
+  await turnEnd();
+  assert.equal(commits(), 1);
+  assert.deepEqual(ran, ["A", "A"]);
+
+  setBehind(false);
+  await turnEnd();
+  assert.deepEqual(ran, ["A", "A", "B", "B"]);
 });
 
 test("a turn of many quick commands ends no more than a look later", () => {
