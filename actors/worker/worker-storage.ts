@@ -6,9 +6,8 @@
  * what was recovered but perhaps never synced is written again and synced before anything serves.
  */
 import type { Timers } from "../../runtime/base/clock.ts";
-import { CoterieError } from "../../runtime/base/errors.ts";
+import type { CoterieError } from "../../runtime/base/errors.ts";
 import type { Random } from "../../runtime/base/prng.ts";
-import { workerOf } from "../../runtime/ring/slots.ts";
 import { FileSpace, partOf } from "../../runtime/storage/file-space.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
@@ -24,16 +23,18 @@ import {
 } from "../../runtime/storage/manifest.ts";
 import { type RecoveredOp, type Recovery, replay } from "../../runtime/storage/recovery.ts";
 import { Reserve, reserveName } from "../../runtime/storage/reserve.ts";
-import { readSnapshot, unlistedSnapshots } from "../../runtime/storage/snapshot.ts";
+import { unlistedSnapshots } from "../../runtime/storage/snapshot.ts";
 import {
   manifestFiles,
   type Survey,
   surveyJournals,
   syncUnproven,
+  WholeFileReader,
 } from "../../runtime/storage/survey.ts";
-import { StateLoader } from "../../runtime/table/state-loader.ts";
-import { SYSTEM_KEYSPACE, type Vnode } from "../vnode/vnode.ts";
+import type { Vnode } from "../vnode/vnode.ts";
+import { type LoadOptions, loadSnapshot, loadSnapshots } from "./load-snapshots.ts";
 import { NamedSnapshots } from "./named-snapshots.ts";
+import { ownsVnode } from "./ownership.ts";
 import type { TakenSnapshot } from "./snapshots.ts";
 import type { WorkerArgs } from "./worker-args.ts";
 import type { RestingFile } from "./worker-control.ts";
@@ -75,6 +76,15 @@ export interface StorageOptions {
   readonly events: StorageEvents;
 }
 
+/** What is opened before a WorkerStorage is made of it. */
+interface OpenedStorage {
+  readonly journal: Journal;
+  readonly manifests: Manifests;
+  readonly survey: Survey;
+  readonly reader: WholeFileReader;
+  readonly reserve: Reserve;
+}
+
 export class WorkerStorage {
   readonly fs: FileSystem;
   readonly journal: Journal;
@@ -86,6 +96,8 @@ export class WorkerStorage {
   readonly #snapshots = new NamedSnapshots();
   readonly #manifests: Manifests;
   readonly #survey: Survey;
+  /** Until the journals are replayed. */
+  #reader: WholeFileReader | undefined;
   /** Disk space for cleaning. */
   readonly reserve: Reserve;
   /** Files that this worker needs no more; others may. */
@@ -97,38 +109,28 @@ export class WorkerStorage {
   /** How far the files of a failed journal count. */
   #trusted: readonly ManifestFile[] | null = null;
 
-  constructor(
-    { args, index, fs }: StorageOptions,
-    opened: { journal: Journal; manifests: Manifests; survey: Survey; reserve: Reserve },
-  ) {
+  constructor({ args, index, fs }: StorageOptions, opened: OpenedStorage) {
     this.fs = fs;
     this.journal = opened.journal;
     this.#args = args;
     this.#index = index;
     this.#manifests = opened.manifests;
     this.#survey = opened.survey;
+    this.#reader = opened.reader;
     this.reserve = opened.reserve;
     const durabilities = args.config.keyspaces.map((keyspace) => keyspace.durability);
     this.log = new WorkerLog(opened.journal, durabilities);
   }
 
   #owns(vnodeId: number): boolean {
-    const { keyspaces, workers } = this.#args.config;
-    if (vnodeId >>> 16 === SYSTEM_KEYSPACE) return (vnodeId & 0xffff) % workers === this.#index;
-    const keyspace = keyspaces[vnodeId >>> 16];
-    if (keyspace === undefined) throw unknownKeyspace(vnodeId >>> 16, this.#args.folder);
-    return workerOf(vnodeId & 0xffff, keyspace.partitions, workers) === this.#index;
+    return ownsVnode(this.#args, this.#index, vnodeId);
   }
 
   /** Brings this worker's partitions back: snapshots, then the log; all of it durable. */
   async recover(target: RecoveryTarget): Promise<RecoveryFacts> {
-    const vnodes = new Map<number, Vnode>();
-    for (const entry of this.#manifests.vnodes.values()) {
-      if (!this.#owns(entry.id)) continue;
-      this.#snapshots.keep(entry);
-      if (entry.snapshot === undefined) continue;
-      vnodes.set(entry.id, await this.#load(target, entry));
-    }
+    const entries = [...this.#manifests.vnodes.values()].filter(({ id }) => this.#owns(id));
+    for (const entry of entries) this.#snapshots.keep(entry);
+    const vnodes = await loadSnapshots(this.#loadOptions(target), entries);
     await this.#writeManifest();
     const owns = (id: number) => this.#owns(id);
     // Replaced, or finished when the worker ended: nobody else knows which are not named yet.
@@ -159,7 +161,9 @@ export class WorkerStorage {
     await this.log.written();
     const vnodes = new Map<number, Vnode>();
     const entry = this.#snapshots.vnodes.get(id);
-    if (entry?.snapshot !== undefined) vnodes.set(id, await this.#load(target, entry));
+    if (entry?.snapshot !== undefined) {
+      vnodes.set(id, await loadSnapshot(this.#loadOptions(target), entry));
+    }
     const onOp = (op: RecoveredOp) => {
       let vnode = vnodes.get(op.vnodeId);
       if (vnode === undefined) {
@@ -174,14 +178,9 @@ export class WorkerStorage {
     return vnodes.get(id) ?? target.createVnode(id);
   }
 
-  async #load(target: RecoveryTarget, entry: ManifestVnode): Promise<Vnode> {
-    const vnode = target.createVnode(entry.id);
-    const loader = new StateLoader(vnode.partition);
-    const path = `${this.#args.folder}/${entry.snapshot ?? ""}`;
-    await readSnapshot(this.fs, path, (bytes, start, end) => loader.chunk(bytes, start, end));
-    loader.finish();
-    vnode.snapshotSequence = vnode.partition.sequence;
-    return vnode;
+  #loadOptions(target: RecoveryTarget): LoadOptions {
+    const createVnode = (id: number) => target.createVnode(id);
+    return { fs: this.fs, folder: this.#args.folder, createVnode };
   }
 
   #replay(target: RecoveryTarget, vnodes: Map<number, Vnode>): Promise<Recovery> {
@@ -202,7 +201,9 @@ export class WorkerStorage {
       await this.log.written();
     };
     const filter = (id: number) => this.#owns(id);
-    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp, pause });
+    const reader = this.#reader ?? new WholeFileReader(this.fs);
+    this.#reader = undefined;
+    return replay(this.#survey, { ...this.#surveyOptions(), reader, filter, onOp, pause });
   }
 
   #surveyOptions() {
@@ -340,15 +341,6 @@ export class WorkerStorage {
   }
 }
 
-function unknownKeyspace(keyspace: number, folder: string): CoterieError {
-  return new CoterieError(
-    "CONFIG_INVALID",
-    `the data folder ${folder} holds data of keyspace ${keyspace}, which the configuration does not ` +
-      "have: add it again (keyspaces.count)",
-    { detail: { path: folder, keyspace } },
-  );
-}
-
 const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };
 
 /** Opens the journal of a worker beside what the folder holds. */
@@ -357,8 +349,10 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
   const { folder, nodeId, boot, config } = args;
   const place = { fs, folder, nodeId };
   const manifests = await readManifests(fs, folder, nodeId);
+  const reader = new WholeFileReader(fs);
   const survey = await surveyJournals({
     ...place,
+    reader,
     manifests,
     include: (file) => file.boot < boot || file.worker === index,
   });
@@ -390,6 +384,6 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
   });
   // On a full disk it is taken when there is space.
   await reserve.restore();
-  storage = new WorkerStorage(options, { journal, manifests, survey, reserve });
+  storage = new WorkerStorage(options, { journal, manifests, survey, reader, reserve });
   return storage;
 }

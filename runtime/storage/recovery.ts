@@ -131,7 +131,7 @@ class Replay {
   constructor(survey: Survey, options: RecoverOptions) {
     this.#survey = survey;
     this.#options = options;
-    this.#reader = new WholeFileReader(options.fs);
+    this.#reader = options.reader ?? new WholeFileReader(options.fs);
     const bytes = this.#reader.bytes;
     this.#op = { vnodeId: 0, sequence: 0, bytes, start: 0, end: 0, file: "", frameOffset: 0 };
   }

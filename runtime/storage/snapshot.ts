@@ -180,6 +180,17 @@ export class SnapshotWriter {
 /** Takes a checked chunk, source[start, end); the bytes are its own only during the call. */
 export type VisitChunk = (source: Buffer, start: number, end: number) => void | Promise<void>;
 
+/** Where chunks are read to: for one snapshot at a time, one after the other. */
+export class SnapshotMemory {
+  #bytes = Buffer.alloc(0);
+
+  /** At least so many bytes. */
+  take(bytes: number): Buffer {
+    if (this.#bytes.length < bytes) this.#bytes = Buffer.allocUnsafeSlow(bytes);
+    return this.#bytes;
+  }
+}
+
 /**
  * Reads a snapshot chunk by chunk and returns what its header says. The state is good only if this
  * returns.
@@ -188,11 +199,12 @@ export function readSnapshot(
   fs: FileReader,
   path: string,
   visit: VisitChunk,
+  memory = new SnapshotMemory(),
 ): Promise<SnapshotInfo> {
   return withFile(fs, path, async (file) => {
     const info = await readHeader(file);
     checkName(path, info);
-    await readChunks(file, visit, true);
+    await readChunks(file, visit, { memory, isEndNeeded: true });
     return info;
   });
 }
@@ -209,7 +221,7 @@ export function readDamagedSnapshot(
   return withFile(fs, path, async (file) => {
     const info = await readHeader(file).catch(() => undefined);
     if (info !== undefined) checkName(path, info);
-    await readChunks(file, visit, false);
+    await readChunks(file, visit, { memory: new SnapshotMemory(), isEndNeeded: false });
   });
 }
 
@@ -238,9 +250,13 @@ async function withFile<T>(
   }
 }
 
-async function readChunks(file: ReadFile, visit: VisitChunk, isEndNeeded: boolean): Promise<void> {
+async function readChunks(
+  file: ReadFile,
+  visit: VisitChunk,
+  { memory, isEndNeeded }: { memory: SnapshotMemory; isEndNeeded: boolean },
+): Promise<void> {
   const fileBytes = await file.size();
-  const buffer = Buffer.allocUnsafeSlow(
+  const buffer = memory.take(
     Math.min(fileBytes, SNAPSHOT_CHUNK_BYTES_MAX) + CHUNK_HEADER_BYTES + FOOTER_BYTES,
   );
   await read(file, buffer, HEADER_BYTES, 0);

@@ -31,6 +31,8 @@ export interface SurveyOptions {
   readonly manifests: Manifests;
   /** Which journals to read: default all. A restart beside running journals leaves those out. */
   readonly include?: (file: JournalFileName) => boolean;
+  /** Shared by those who read whole files one after the other: fresh memory for one is not cheap. */
+  readonly reader?: WholeFileReader;
 }
 
 export interface SurveyedFile extends JournalFileName, ClosedFile {
@@ -70,7 +72,7 @@ export async function surveyJournals(options: SurveyOptions): Promise<Survey> {
   const proven = new Map<number, number>();
   const judges = new Map<string, JournalJudge>();
   const floors = lowestListed(manifests);
-  const reader = new WholeFileReader(fs);
+  const reader = options.reader ?? new WholeFileReader(fs);
   for (const name of present) {
     const parsed = parseJournalFileName(name);
     if (parsed === undefined || !include(parsed)) continue;

@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { Exchange } from "../../actors/gateway/exchange.ts";
-import { SYSTEM_KEYSPACE, Vnode } from "../../actors/vnode/vnode.ts";
+import { Vnode } from "../../actors/vnode/vnode.ts";
+import { ownsVnode } from "../../actors/worker/ownership.ts";
 import { PartitionLocks } from "../../actors/worker/partition-locks.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
@@ -20,7 +21,6 @@ import { below, type Random } from "../../runtime/base/prng.ts";
 import { HASH } from "../../runtime/causality/cell.ts";
 import { HybridClock } from "../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../runtime/causality/op.ts";
-import { workerOf } from "../../runtime/ring/slots.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { snapshotName } from "../../runtime/storage/snapshot.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
@@ -118,10 +118,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
   }
 
   owns(id: number): boolean {
-    const { keyspaces, workers } = this.#options.args.config;
-    if (id >>> 16 === SYSTEM_KEYSPACE) return (id & 0xffff) % workers === this.index;
-    const partitions = keyspaces[id >>> 16]?.partitions ?? assert.fail("no such keyspace");
-    return workerOf(id & 0xffff, partitions, workers) === this.index;
+    return ownsVnode(this.#options.args, this.index, id);
   }
 
   createVnode(id: number): Vnode {
