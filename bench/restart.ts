@@ -6,6 +6,7 @@
  * bytes; they are in the page cache. Beside it redis-server: from its RDB file after SAVE, and from
  * its append-only file, rewritten before the last tenth.
  */
+import { spawnSync } from "node:child_process";
 import { cpSync, lstatSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ControlClient } from "./control-client.ts";
@@ -36,7 +37,7 @@ const SNAPSHOT_SECONDS_MAX = 300;
 const START_MS_MAX = 120_000;
 /** Keys that are read once more after the first answer. */
 const CHECKED = 1000;
-const READY_POLL_MS = 1;
+const READY_POLL_MS = 10;
 
 const keys = flags.number("keys");
 const value = textOf(flags.number("value"));
@@ -168,6 +169,8 @@ async function measure(servers: Servers, scenario: Scenario, original: string): 
     recursive: true,
     filter: (path) => lstatSync(path).isFile() || lstatSync(path).isDirectory(),
   });
+  // What was copied is not written back while the start is measured.
+  spawnSync("sync");
   const { choice, words } = scenario;
   const server = await servers.launch({ ...choice, words, folder });
   const ms = await firstCorrectGet(server);
