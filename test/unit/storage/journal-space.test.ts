@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { append, newDisk, openJournal, turns } from "./support.ts";
 
-test("a full disk gets back the files that wait for another use", async () => {
+/** A journal whose disk holds so many files that nobody needs. */
+async function withClosedFiles(count: number) {
   const disk = await newDisk();
   const { journal } = await openJournal(disk.mount());
   let sequence = 0;
@@ -12,8 +13,30 @@ test("a full disk gets back the files that wait for another use", async () => {
     journal.commit();
     await turns(30);
   };
-  while (journal.fileNumber < 3) await write();
-  for (const { name } of journal.files().slice(0, -1)) journal.recycle(name);
+  while (journal.fileNumber <= count) await write();
+  const closed = journal.files().slice(0, -1);
+  assert.equal(closed.length, count);
+  return {
+    disk,
+    journal,
+    write,
+    recycle() {
+      for (const { name } of closed) journal.recycle(name);
+    },
+  };
+}
+
+test("of many files that nobody needs, two are kept for another use", async () => {
+  const { disk, recycle } = await withClosedFiles(6);
+  const before = disk.paths().length;
+  recycle();
+  await turns(30);
+  assert.equal(before - disk.paths().length, 4);
+});
+
+test("a full disk gets back the files that wait for another use", async () => {
+  const { disk, journal, write, recycle } = await withClosedFiles(2);
+  recycle();
   disk.capacityBytes = disk.usedBytes;
   const before = disk.paths().length;
   while (!journal.full) await write();
