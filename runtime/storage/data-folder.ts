@@ -10,7 +10,7 @@ import type { Random } from "../base/prng.ts";
 import { isRecord, openJson, sealText } from "./checked-text.ts";
 import { corrupt, unknownFormat } from "./damage.ts";
 import { diskError, type FileSystem, replaceFile, systemCode, TEMPORARY_SUFFIX } from "./files.ts";
-import type { FolderLock, TakeFolderLock } from "./folder-lock.ts";
+import { type FolderLock, LOCK_NAME, type TakeFolderLock } from "./folder-lock.ts";
 import { randomId } from "./journal-space.ts";
 
 export const NODE_FORMAT = 1;
@@ -67,6 +67,7 @@ export async function openDataFolder(options: DataFolderOptions): Promise<DataFo
     const identity = known ?? newIdentity(options);
     checkOwner(identity, options, realPath);
     checkPartitions(identity, options, realPath);
+    await holdFile(fs, lock, realPath);
     for (const name of names) {
       if (name.endsWith(TEMPORARY_SUFFIX)) await fs.remove(`${realPath}/${name}`);
     }
@@ -96,6 +97,29 @@ export async function lockFolder(
   const lock = await take(realPath);
   if (lock === undefined) throw await inUse(fs, realPath);
   return lock;
+}
+
+/** Also against those whom the lock alone does not keep away. Throws DATA_FOLDER_IN_USE. */
+async function holdFile(fs: FileSystem, lock: FolderLock, realPath: string): Promise<void> {
+  // The first that is written here: the system says best why it cannot be.
+  const made = fs.create(`${realPath}/${LOCK_NAME}`, "new").then((file) => file.close());
+  await made.catch((error: unknown) => {
+    if (systemCode(error) !== "EEXIST") throw error;
+  });
+  if (!holds(lock, realPath)) throw await inUse(fs, realPath);
+}
+
+function holds(lock: FolderLock, path: string): boolean {
+  try {
+    return lock.holdFile();
+  } catch (error) {
+    throw new CoterieError(
+      "DISK_FAILED",
+      `cannot lock ${path}/${LOCK_NAME} (${error instanceof Error ? error.message : error}): the ` +
+        "data folder must be on a file system that can lock files",
+      { detail: { path }, cause: error },
+    );
+  }
 }
 
 /** Makes the folder, if it is not there; its one name. */
@@ -190,6 +214,7 @@ function mayPrecedeUs(name: string): boolean {
     name.startsWith(".") ||
     name === "lost+found" ||
     name === PID_NAME ||
+    name === LOCK_NAME ||
     name.endsWith(TEMPORARY_SUFFIX)
   );
 }

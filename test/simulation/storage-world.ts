@@ -279,7 +279,7 @@ class StorageWorld {
         if (!inUse.has(name)) surplus++;
       } else if (parseReserveName(name) !== undefined) {
         assert.ok(Number(parseReserveName(name)) < workers.length, `${name} is nobody's`);
-      } else assert.ok(["node.json", "owner.pid"].includes(name), `${name} is left`);
+      } else assert.ok(["node.json", "owner.lock", "owner.pid"].includes(name), `${name} is left`);
     }
     assert.equal(manifests.length, workers.length, `manifests: ${manifests.join(" ")}`);
     assert.ok(surplus <= workers.length, `${surplus} journal files beside those in use`);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const ROOT = join(import.meta.dirname, "..", "..");
-const ENTRY = join(ROOT, "bin", "coterie.ts");
+export const ENTRY = join(ROOT, "bin", "coterie.ts");
 
 /** No command of a test runs longer; a hang is a failure, not a stopped run. */
 const RUN_TIMEOUT_MS = 60_000;

@@ -53,6 +53,7 @@ const GUARDED_MODULES: Readonly<Record<string, readonly string[]>> = {
   "node:http": ["actors/"],
   "node:os": ["runtime/base/machine.ts", "runtime/storage/folder-lock.ts"],
   "node:child_process": [],
+  "node:sqlite": ["runtime/storage/folder-lock.ts"],
   "node:worker_threads": ["runtime/thread/", "actors/"],
 };
 

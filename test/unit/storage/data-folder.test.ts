@@ -113,7 +113,7 @@ test("temporary files that a crash left are removed", async () => {
   const disk = await newDisk();
   disk.put(`${FOLDER}/snapshot-1.snap.tmp`, Buffer.alloc(9));
   await openDataFolder(options(disk));
-  assert.deepEqual(await disk.mount().list(FOLDER), ["node.json", "owner.pid"]);
+  assert.deepEqual(await disk.mount().list(FOLDER), ["node.json", "owner.lock", "owner.pid"]);
 });
 
 test("a read-only disk, missing rights and a full disk each say so", async () => {
