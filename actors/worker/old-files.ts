@@ -36,7 +36,7 @@ export class OldFiles {
   /** Damaged ones: not to be used again. */
   readonly #damaged = new Set<string>();
   #cleaning: Promise<void> | null = null;
-  /** For whom the reserve was not enough. */
+  /** Whose snapshots the reserve was given for, and was not enough if they did not help. */
   #tooLarge: Pins | null = null;
 
   constructor(options: OldFilesOptions) {
@@ -111,11 +111,10 @@ export class OldFiles {
     const { journal, reserve } = storage;
     const isNeeded = () => journal.full;
     await reserve.lend(isNeeded, async (giveLast) => {
-      this.#tooLarge = pins;
       await journal.squeeze();
       await snapshotsIdle();
       await this.#free().catch(unlessDiskFull);
-      this.#unpin();
+      if (this.#unpin()) this.#tooLarge = pins;
       await snapshotsIdle();
       await giveLast();
       await journal.squeeze();
@@ -140,14 +139,18 @@ export class OldFiles {
 
   /**
    * Asks for snapshots of the vnodes that keep the oldest file; not while snapshots are taken: what
-   * the manifest does not name yet keeps its file, too.
+   * the manifest does not name yet keeps its file, too. False: not all of them could be asked, as one
+   * that is being brought back.
    */
-  #unpin(): void {
+  #unpin(): boolean {
     const { storage, find, want, isSnapshotting } = this.#options;
-    if (isSnapshotting()) return;
+    if (isSnapshotting()) return false;
+    let isWhole = true;
     for (const id of storage.space.oldestPins()) {
       const vnode = find(id);
-      if (vnode !== undefined) want(vnode);
+      if (vnode === undefined) isWhole = false;
+      else want(vnode);
     }
+    return isWhole;
   }
 }

@@ -118,6 +118,29 @@ test("a reserve that was not enough is lent again once the tables are smaller", 
   assert.deepEqual(worker.wanted, [BUSY, BUSY]);
 });
 
+test("a reserve that nobody could use is lent again", async (context) => {
+  const worker = await openWorker(context);
+  await worker.fill(BUSY, 1);
+  Object.defineProperty(worker.storage.journal, "full", { value: true });
+  let isBack = false;
+  let isSnapshotting = false;
+  const oldFiles = new OldFiles({
+    ...worker.options,
+    find: (id) => (isBack ? worker.of(id) : undefined),
+    isSnapshotting: () => isSnapshotting,
+  });
+  await oldFiles.clean();
+  isBack = true;
+  isSnapshotting = true;
+  await oldFiles.clean();
+  assert.deepEqual(worker.wanted, []);
+
+  isSnapshotting = false;
+  await oldFiles.clean();
+  await oldFiles.clean();
+  assert.deepEqual(worker.wanted, [BUSY]);
+});
+
 test("a failed vnode is recovered from the files that hold its ops, and no others", async (context) => {
   const worker = await openWorker(context);
   await worker.fill(BUSY, 1);
