@@ -129,7 +129,7 @@ export class Exchange {
     this.#watch(port);
   }
 
-  /** After each message: large replies make a peer fall behind, too. */
+  /** After each message, whatever it is: all of them make a peer fall behind. */
   #watch(port: BatchPort): void {
     if (port.isBehind) this.#slow = port;
     if (this.isBehind) this.#events.behind();
@@ -147,6 +147,7 @@ export class Exchange {
     if (at < 0) return Promise.resolve({ kind: "failed", text: NOT_THERE });
     message.copy(port.out, at);
     port.end(message.length);
+    this.#watch(port);
     this.#events.sent();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     return new Promise((resolve) => {
@@ -168,6 +169,7 @@ export class Exchange {
     if (at < 0) return;
     message.copy(port.out, at);
     port.end(message.length);
+    this.#watch(port);
     this.#events.sent();
   }
 

@@ -168,6 +168,18 @@ test("who has much to do is behind until it has read some of it", async () => {
   pair.close();
 });
 
+test("what must be done makes who does it fall behind, too", async () => {
+  const pair = new Pair({ inFlightBytesMax: 400 });
+  const outcome = pair.here.request(1, ASK, Buffer.alloc(150), 0);
+  assert.ok(!pair.here.isBehind);
+  pair.here.tell(1, ASK, Buffer.alloc(50));
+  assert.ok(pair.here.isBehind);
+  assert.deepEqual(pair.log, ["behind"]);
+  pair.here.workerDied(1);
+  await outcome;
+  pair.close();
+});
+
 test("too much under way is refused, but not what must be done", async () => {
   const pair = new Pair({ inFlightBytesMax: 100 });
   pair.ask("x".repeat(200));
