@@ -51,8 +51,8 @@ interface Held {
 }
 
 export interface ExchangeEvents {
-  /** Something waits in a port: the turn must end with a flush. */
-  sent(): void;
+  /** Something waits in a port, or requests end without a reply: a turn must follow. */
+  moved(): void;
   /** `isBehind` is true. */
   behind(): void;
 }
@@ -77,7 +77,8 @@ export class Exchange {
 
   /**
    * Whether a peer has so much to do that no more commands should be taken in: they wait in their
-   * connections, which are then not read from. It moves on with a reply or a freed buffer.
+   * connections, which are then not read from. They go on with a turn, which follows all that ends
+   * it: a batch from a peer (replies, freed buffers), a deadline, a death.
    */
   get isBehind(): boolean {
     if (this.#open.size >= EXCHANGES_BEHIND) return true;
@@ -122,7 +123,7 @@ export class Exchange {
       return;
     }
     port.end(write(port.out, at) - at);
-    this.#events.sent();
+    this.#events.moved();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     const deadlineMs = nowMs + EXCHANGE_TIMEOUT_MS;
     this.#open.set(id, { worker, deadlineMs, onReply, onFailure });
@@ -148,7 +149,7 @@ export class Exchange {
     message.copy(port.out, at);
     port.end(message.length);
     this.#watch(port);
-    this.#events.sent();
+    this.#events.moved();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     return new Promise((resolve) => {
       this.#open.set(id, {
@@ -170,7 +171,7 @@ export class Exchange {
     message.copy(port.out, at);
     port.end(message.length);
     this.#watch(port);
-    this.#events.sent();
+    this.#events.moved();
   }
 
   /** A reply came in, or (`isFailure`) the reason why there is none. Late ones are dropped. */
@@ -207,7 +208,7 @@ export class Exchange {
     source.copy(port.out, at, start, end);
     port.end(end - start);
     this.#watch(port);
-    this.#events.sent();
+    this.#events.moved();
   }
 
   /** Sends the replies whose gates have opened; at the end of a turn. */
@@ -223,6 +224,7 @@ export class Exchange {
 
   /** A worker died: what it had is unknown, and nobody waits for what it asked. */
   workerDied(worker: Peer): void {
+    this.#events.moved();
     this.#held = this.#held.filter((held) => held.worker !== worker);
     for (const [id, open] of this.#open) {
       if (open.worker !== worker) continue;
@@ -236,6 +238,7 @@ export class Exchange {
     for (const [id, open] of this.#open) {
       if (open.deadlineMs > nowMs) continue;
       this.#open.delete(id);
+      this.#events.moved();
       open.onFailure(OUTCOME_TIMED_OUT);
     }
   }

@@ -120,7 +120,6 @@ export class WorkerPeers {
     this.#waiting = this.#waiting?.filter(({ peer }) => peer !== worker) ?? null;
     this.#cross.workerDied(worker);
     this.#host.exchange.workerDied(worker);
-    this.#host.schedule(); // for those who waited for it
   }
 }
 

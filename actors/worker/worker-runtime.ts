@@ -151,7 +151,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     });
     guardConditionals(this.table, args.config.keyspaces);
     this.executor = new Executor(this.vnodesHere, this.#partitions);
-    const asked = { sent: () => this.turn.schedule(), behind: () => this.turn.look() };
+    const asked = { moved: () => this.turn.schedule(), behind: () => this.turn.look() };
     this.exchange = new Exchange(options.port, log, asked);
     this.slots = new SlotMap(args);
     this.logins = new Logins(options);

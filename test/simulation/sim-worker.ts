@@ -84,7 +84,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     this.limits = options.args.config.clients;
     const gates = { isOpen: () => true };
     this.exchange = new Exchange(() => assert.fail("no ports"), gates, {
-      sent: () => undefined,
+      moved: () => undefined,
       behind: () => undefined,
     });
   }

@@ -17,6 +17,7 @@ const REPLY = 2;
 /** Two workers' exchanges in one thread, joined by real ports; worker 1 answers when told to. */
 class Pair {
   openThrough = 0;
+  moves = 0;
   readonly asked: { id: number; text: string }[] = [];
   readonly here: Exchange;
   readonly there: Exchange;
@@ -45,11 +46,11 @@ class Pair {
     this.portHere.attach(port1);
     this.portThere.attach(port2);
     this.here = new Exchange(() => this.portHere, gates, {
-      sent: () => undefined,
+      moved: () => void this.moves++,
       behind: () => this.log.push("behind"),
     });
     this.there = new Exchange(() => this.portThere, gates, {
-      sent: () => undefined,
+      moved: () => undefined,
       behind: () => undefined,
     });
   }
@@ -151,6 +152,19 @@ test("a request past its deadline is unknown, and its late reply is dropped", as
   pair.answer(pair.asked[0]?.id ?? 0, "late");
   await pair.deliver();
   assert.deepEqual(pair.log, [OUTCOME_TIMED_OUT]);
+  pair.close();
+});
+
+test("a turn follows requests that end without a reply: clients may wait for their end", async () => {
+  const pair = new Pair();
+  pair.ask("a");
+  const { moves } = pair;
+  pair.here.expire(29_999);
+  assert.equal(pair.moves, moves);
+  pair.here.expire(30_000);
+  assert.equal(pair.moves, moves + 1);
+  pair.here.workerDied(1);
+  assert.equal(pair.moves, moves + 2);
   pair.close();
 });
 
