@@ -68,6 +68,11 @@ export class Exchange {
   #nextId = 1;
   /** The peer that fell behind last. */
   #slow: BatchPort | null = null;
+  /**
+   * Workers that have died and have said nothing since. A start may take long, and concerns nobody
+   * whose keys are elsewhere: no client waits for one, and what is too much for it is refused.
+   */
+  readonly #silent = new Set<Peer>();
 
   constructor(port: (peer: Peer) => BatchPort, gates: Gates, events: ExchangeEvents) {
     this.#port = port;
@@ -81,7 +86,7 @@ export class Exchange {
    * it: a batch from a peer (replies, freed buffers), a deadline, a death.
    */
   get isBehind(): boolean {
-    if (this.#open.size >= EXCHANGES_BEHIND) return true;
+    if (this.#open.size >= EXCHANGES_BEHIND && this.#silent.size === 0) return true;
     if (this.#slow === null) return false;
     if (this.#slow.isBehind) return true;
     this.#slow = null;
@@ -127,12 +132,12 @@ export class Exchange {
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     const deadlineMs = nowMs + EXCHANGE_TIMEOUT_MS;
     this.#open.set(id, { worker, deadlineMs, onReply, onFailure });
-    this.#watch(port);
+    this.#watch(worker, port);
   }
 
   /** After each message, whatever it is: all of them make a peer fall behind. */
-  #watch(port: BatchPort): void {
-    if (port.isBehind) this.#slow = port;
+  #watch(worker: Peer, port: BatchPort): void {
+    if (port.isBehind && !this.#silent.has(worker)) this.#slow = port;
     if (this.isBehind) this.#events.behind();
   }
 
@@ -148,7 +153,7 @@ export class Exchange {
     if (at < 0) return Promise.resolve({ kind: "failed", text: NOT_THERE });
     message.copy(port.out, at);
     port.end(message.length);
-    this.#watch(port);
+    this.#watch(worker, port);
     this.#events.moved();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     return new Promise((resolve) => {
@@ -170,7 +175,7 @@ export class Exchange {
     if (at < 0) return;
     message.copy(port.out, at);
     port.end(message.length);
-    this.#watch(port);
+    this.#watch(worker, port);
     this.#events.moved();
   }
 
@@ -179,6 +184,7 @@ export class Exchange {
     const open = this.#open.get(id);
     if (open === undefined) return;
     this.#open.delete(id);
+    this.#silent.delete(open.worker);
     if (isFailure) open.onFailure(buffer.toString("latin1", start, end));
     else open.onReply(buffer, start, end);
   }
@@ -193,6 +199,7 @@ export class Exchange {
     end: number,
     gate: number,
   ): void {
+    this.#silent.delete(worker);
     if (gate !== 0 && !this.#gates.isOpen(gate)) {
       const bytes = Buffer.from(source.subarray(start, end));
       this.#held.push({ worker, kind, id, gate, bytes });
@@ -207,7 +214,7 @@ export class Exchange {
     if (at < 0) return; // the asker is gone, and knows that it is unknown
     source.copy(port.out, at, start, end);
     port.end(end - start);
-    this.#watch(port);
+    this.#watch(worker, port);
     this.#events.moved();
   }
 
@@ -225,6 +232,8 @@ export class Exchange {
   /** A worker died: what it had is unknown, and nobody waits for what it asked. */
   workerDied(worker: Peer): void {
     this.#events.moved();
+    this.#silent.add(worker);
+    if (this.#slow === this.#port(worker)) this.#slow = null;
     this.#held = this.#held.filter((held) => held.worker !== worker);
     for (const [id, open] of this.#open) {
       if (open.worker !== worker) continue;

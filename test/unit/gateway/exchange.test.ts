@@ -194,6 +194,29 @@ test("what must be done makes who does it fall behind, too", async () => {
   pair.close();
 });
 
+test("nobody waits for a worker that restarts before it has answered something", async () => {
+  const pair = new Pair({ inFlightBytesMax: 400 });
+  pair.portHere.peerDied();
+  pair.here.workerDied(1);
+  const { port1, port2 } = new MessageChannel();
+  pair.portHere.attach(port1);
+  pair.ask("x".repeat(200));
+  assert.ok(!pair.here.isBehind);
+  pair.ask("y".repeat(200));
+  pair.ask("z");
+  assert.deepEqual(pair.log, [OVERLOADED]);
+
+  pair.portThere.peerDied();
+  pair.portThere.attach(port2); // it has recovered
+  await pair.deliver();
+  pair.answer(pair.asked[0]?.id ?? 0, "done");
+  await pair.deliver();
+  pair.ask("x".repeat(200));
+  assert.ok(pair.here.isBehind);
+  assert.deepEqual(pair.log, [OVERLOADED, "done", "behind"]);
+  pair.close();
+});
+
 test("too much under way is refused, but not what must be done", async () => {
   const pair = new Pair({ inFlightBytesMax: 100 });
   pair.ask("x".repeat(200));
