@@ -28,7 +28,11 @@ export class MemoryInode {
     return Buffer.from(this.#bytes.subarray(0, this.size));
   }
 
+  /** As the system does, refuses to read more than the target has room for. */
   read(target: Buffer, start: number, length: number, position: number): number {
+    if (start + length > target.length) {
+      throw Object.assign(new RangeError("a read past its target"), { code: "ERR_OUT_OF_RANGE" });
+    }
     const end = Math.min(this.size, position + length);
     if (end <= position) return 0;
     return this.#bytes.copy(target, start, position, end);

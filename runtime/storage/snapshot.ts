@@ -256,9 +256,8 @@ async function readChunks(
   { memory, isEndNeeded }: { memory: SnapshotMemory; isEndNeeded: boolean },
 ): Promise<void> {
   const fileBytes = await file.size();
-  const buffer = memory.take(
-    Math.min(fileBytes, SNAPSHOT_CHUNK_BYTES_MAX) + CHUNK_HEADER_BYTES + FOOTER_BYTES,
-  );
+  const chunkBytesMax = Math.min(fileBytes, SNAPSHOT_CHUNK_BYTES_MAX);
+  const buffer = memory.take(chunkBytesMax + CHUNK_HEADER_BYTES + FOOTER_BYTES);
   await read(file, buffer, HEADER_BYTES, 0);
   let total = checksum(buffer.subarray(0, HEADER_BYTES));
   let position = HEADER_BYTES;
@@ -269,7 +268,7 @@ async function readChunks(
   while (have >= CHUNK_HEADER_BYTES && readU32(buffer, 0) === CHUNK_MAGIC) {
     const length = readU32(buffer, 8);
     const expected = readU32(buffer, 12);
-    const fits = length > 0 && length <= SNAPSHOT_CHUNK_BYTES_MAX;
+    const fits = length > 0 && length <= chunkBytesMax;
     if (!fits || readU32(buffer, 4) !== chunks) {
       throw damaged(file.path, position, "a chunk's header is damaged");
     }

@@ -66,6 +66,16 @@ test("any flipped bit, any cut and any byte too many is refused with its file", 
   );
 });
 
+test("a chunk whose length is damaged is damage, whatever it says", async () => {
+  const lengthAt = 64 + 8;
+  for (let bit = 0; bit < 32; bit++) {
+    const disk = await newDisk();
+    await write(disk.mount(), [Buffer.from("hello")]);
+    disk.flip(PATH, lengthAt + (bit >> 3), bit & 7);
+    await assert.rejects(read(disk.mount()), { code: "CORRUPT" });
+  }
+});
+
 test("the largest chunk is read back and a larger one is a bug", async () => {
   const fs = (await newDisk()).mount();
   await write(fs, [Buffer.alloc(1024 * 1024, 5), Buffer.alloc(1024 * 1024, 6)]);
