@@ -128,7 +128,8 @@ export class Chores {
     for (const client of clients.values()) {
       const { connection } = client;
       if (connection === undefined) continue;
-      const idleMs = nowMs - client.lastCommandAtMs;
+      // Who has commands that wait for this node is not idle.
+      const idleMs = connection.isLate || connection.isBlocked ? 0 : nowMs - client.lastCommandAtMs;
       if (limits.idleTimeoutMs > 0 && idleMs > limits.idleTimeoutMs) connection.destroy();
       else if (
         !client.isAuthenticated &&

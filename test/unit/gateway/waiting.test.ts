@@ -107,6 +107,30 @@ test("a time to live begins when the client has read enough for its command to r
   assert.equal(await client.call("PTTL", "k"), TIME_TO_LIVE_MS);
 });
 
+test("a client whose commands wait is not idle", async () => {
+  await using node = await WorkerNode.start();
+  const worker = firstOf(node);
+  worker.limits.idleTimeoutMs = HELD_MS / 2;
+  using admin = await node.connect();
+  using client = await node.connect();
+  const waits = (name: "isLate" | "isBlocked") => () =>
+    connectionsOf(worker).some((connection) => connection[name]) || undefined;
+  await admin.call("CLIENT", "PAUSE", String(HELD_MS));
+  client.send(["GET", "k"]);
+  await until(waits("isBlocked"));
+  node.clock.advance(HELD_MS);
+  assert.deepEqual(await client.take(1), [null]);
+
+  let isBehind = true;
+  Object.defineProperty(worker.exchange, "isBehind", { get: () => isBehind });
+  client.send(["GET", "k"]);
+  await until(waits("isLate"));
+  node.clock.advance(HELD_MS);
+  isBehind = false;
+  worker.beginTurn();
+  assert.deepEqual(await client.take(1), [null]);
+});
+
 test("what a client sends behind a command that waits on another worker is run after it", async () => {
   const held = keyOn(1, "held");
   const free = keyOn(1, "free", partitionOf(held));
