@@ -224,7 +224,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const { storage } = this;
     const ids = [...this.vnodes.keys()].filter((id) => !this.#restarting.has(id));
     const vnode = this.vnodes.get(ids[below(random, ids.length)] ?? -1);
-    if (vnode === undefined || storage === undefined || !this.takesOps) return;
+    if (vnode === undefined || storage?.journal.dead !== false || this.state !== "serving") return;
     const { sequence } = vnode.partition;
     this.#restarting.add(vnode.id);
     this.vnodes.delete(vnode.id);

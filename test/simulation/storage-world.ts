@@ -241,7 +241,10 @@ class StorageWorld {
       }
       disk.capacityBytes = Math.min(disk.capacityBytes, disk.usedBytes);
       await this.#quiet(node, () => {
-        if (journal.full) worker?.deleteSome();
+        if (journal.full && worker !== undefined) {
+          if (below(this.#random, 4) === 0) node.restartVnode(worker);
+          worker.deleteSome();
+        }
         return !journal.full;
       });
       assert.ok(!journal.full, "a full disk is cleaned with the reserve");
