@@ -36,7 +36,7 @@ export class OldFiles {
   /** Damaged ones: not to be used again. */
   readonly #damaged = new Set<string>();
   #cleaning: Promise<void> | null = null;
-  /** Whose snapshots the reserve was given for, and was not enough if they did not help. */
+  /** Who was asked while the reserve was lent: it was not enough, if they still keep the oldest file. */
   #tooLarge: Pins | null = null;
 
   constructor(options: OldFilesOptions) {

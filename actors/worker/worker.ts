@@ -50,7 +50,7 @@ const handles = new LocalHandles({
   port: context.main,
   connect: (open) => runtime?.gateway.acceptHandle(open),
 });
-/** What the operator is told. */
+/** What the operator is told on stderr, by each worker. */
 const DISK_FULL = {
   event: "disk full",
   remedy: "free some space: writes are refused until then, reads and deletes go on",
