@@ -36,7 +36,7 @@ export class OldFiles {
   /** Damaged ones: not to be used again. */
   readonly #damaged = new Set<string>();
   #cleaning: Promise<void> | null = null;
-  /** Who was asked while the reserve was lent: it was not enough, if they still keep the oldest file. */
+  /** Who was asked while the reserve was lent, which was not enough if they still keep their file. */
   #tooLarge: Pins | null = null;
 
   constructor(options: OldFilesOptions) {

@@ -93,6 +93,12 @@ export class Turn {
     return true;
   }
 
+  /** It has closed: it goes on in no turn. */
+  forget(connection: Connection): void {
+    const at = connection.isLate ? this.#late.indexOf(connection) : -1;
+    if (at >= 0) this.#late.splice(at, 1);
+  }
+
   /** Another worker is behind: the next command is late. */
   look(): void {
     this.#unlooked = 0;

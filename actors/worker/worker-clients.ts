@@ -122,6 +122,7 @@ export class WorkerClients implements ConnectionHost {
     stats.bytesIn += connection.bytesIn;
     stats.bytesOut += connection.bytesOut;
     this.#clients.delete(connection.client.id);
+    this.#turn.forget(connection);
   }
 
   flushLater(connection: Connection): void {

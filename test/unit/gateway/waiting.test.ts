@@ -131,6 +131,24 @@ test("a client whose commands wait is not idle", async () => {
   assert.deepEqual(await client.take(1), [null]);
 });
 
+test("a client that is killed while its commands wait is kept by nobody", async () => {
+  await using node = await WorkerNode.start();
+  const worker = firstOf(node);
+  using admin = await node.connect();
+  await admin.call("PING");
+  let isBehind = true;
+  Object.defineProperty(worker.exchange, "isBehind", { get: () => isBehind });
+  using client = await node.connect();
+  client.send(["GET", "k"]);
+  const late = await until(() => connectionsOf(worker).find(({ isLate }) => isLate));
+  late.destroy();
+  let runs = 0;
+  late.run = () => void runs++;
+  isBehind = false;
+  assert.equal(await admin.call("PING"), "PONG");
+  assert.equal(runs, 0);
+});
+
 test("what a client sends behind a command that waits on another worker is run after it", async () => {
   const held = keyOn(1, "held");
   const free = keyOn(1, "free", partitionOf(held));
