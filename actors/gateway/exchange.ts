@@ -69,8 +69,9 @@ export class Exchange {
   /** The peer that fell behind last. */
   #slow: BatchPort | null = null;
   /**
-   * Workers that have died and have said nothing since. A start may take long, and concerns nobody
-   * whose keys are elsewhere: no client waits for one, and what is too much for it is refused.
+   * Workers that have died, or let a deadline pass, and have said nothing since. That may take long, and
+   * concerns nobody whose keys are elsewhere: no client waits for one, and what is too much for it is
+   * refused.
    */
   readonly #silent = new Set<Peer>();
 
@@ -232,8 +233,7 @@ export class Exchange {
   /** A worker died: what it had is unknown, and nobody waits for what it asked. */
   workerDied(worker: Peer): void {
     this.#events.moved();
-    this.#silent.add(worker);
-    if (this.#slow === this.#port(worker)) this.#slow = null;
+    this.#ignore(worker);
     this.#held = this.#held.filter((held) => held.worker !== worker);
     for (const [id, open] of this.#open) {
       if (open.worker !== worker) continue;
@@ -242,11 +242,17 @@ export class Exchange {
     }
   }
 
+  #ignore(worker: Peer): void {
+    this.#silent.add(worker);
+    if (this.#slow === this.#port(worker)) this.#slow = null;
+  }
+
   /** Ends what is past its deadline. */
   expire(nowMs: number): void {
     for (const [id, open] of this.#open) {
       if (open.deadlineMs > nowMs) continue;
       this.#open.delete(id);
+      this.#ignore(open.worker);
       this.#events.moved();
       open.onFailure(OUTCOME_TIMED_OUT);
     }

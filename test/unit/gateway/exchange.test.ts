@@ -217,6 +217,21 @@ test("nobody waits for a worker that restarts before it has answered something",
   pair.close();
 });
 
+test("nobody waits for a worker that let a deadline pass before it has answered something", async () => {
+  const pair = new Pair({ inFlightBytesMax: 400 });
+  pair.ask("x".repeat(200), 1000);
+  assert.ok(pair.here.isBehind);
+  pair.here.expire(31_000);
+  assert.ok(!pair.here.isBehind);
+  pair.ask("a", 31_000);
+  await pair.deliver();
+  pair.answer(pair.asked.at(-1)?.id ?? 0, "awake");
+  await pair.deliver();
+  pair.ask("y".repeat(300), 31_000);
+  assert.ok(pair.here.isBehind);
+  pair.close();
+});
+
 test("too much under way is refused, but not what must be done", async () => {
   const pair = new Pair({ inFlightBytesMax: 100 });
   pair.ask("x".repeat(200));
