@@ -169,13 +169,12 @@ export class WorkerLog implements VnodeLog, Gates {
 }
 
 /**
- * The gate of a commit, but never of one that collects and holds nothing: an op of it that was rolled
- * back leaves its key in the filter, and nobody would ever write that commit.
+ * The gate of a commit, but never of one that nobody will sync: an op that was rolled back leaves its
+ * key in the filter with a commit that may hold nothing, or what did not ask for a sync.
  */
 function unsyncedGate(journal: Journal, commit: number): number {
-  const { collecting, pendingBytes, durableThrough } = journal;
-  const last = Math.min(commit, pendingBytes > 0 ? collecting : collecting - 1);
-  return last > durableThrough ? last * 2 + 1 : 0;
+  const last = Math.min(commit, journal.lastDurable);
+  return last > journal.durableThrough ? last * 2 + 1 : 0;
 }
 
 function dead(): CoterieError {

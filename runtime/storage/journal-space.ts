@@ -35,7 +35,7 @@ export interface JournalSpaceOptions {
   readonly worker: number;
   /** 16 hex digits. */
   readonly nodeId: string;
-  /** Number of the first file: 1, or after a failed Journal of this boot its `nextFile`. */
+  /** Number of the first file: 1, or one that follows those of a failed Journal of this boot. */
   readonly firstFile?: number;
   readonly random: Random;
   readonly timers: Timers;

@@ -55,6 +55,8 @@ export class Journal {
   #written = 0;
   /** The last commit that holds ops. */
   #writtenOps = 0;
+  /** The last commit with an op that asked for durability. */
+  #writtenDurable = 0;
   /** What the last frame says is durable. */
   #claimed = 0;
   /** Somebody asked for a sync that could not begin yet. */
@@ -109,6 +111,11 @@ export class Journal {
     return this.#written + 1;
   }
 
+  /** The last commit that is synced for its own sake, the one that collects included. */
+  get lastDurable(): number {
+    return this.#arena.durableFrom >= 0 ? this.collecting : this.#writtenDurable;
+  }
+
   get writtenThrough(): number {
     return this.#written;
   }
@@ -135,11 +142,6 @@ export class Journal {
   /** Whether an op of the vnode, up to this sequence, is not even written. */
   isPending(vnodeId: number, sequence: number): boolean {
     return this.#arena.holds(vnodeId, sequence);
-  }
-
-  /** First file number of a Journal that follows this one in the same boot. */
-  get nextFile(): number {
-    return this.#space.nextNumber;
   }
 
   /** Number and offset of where the next frame would go: positions for catch-up. */
@@ -305,9 +307,10 @@ export class Journal {
       this.#fail(error);
       return false;
     }
+    this.#written++;
+    if (this.#arena.durableFrom >= 0) this.#writtenDurable = this.#written;
     this.#arena.reset(file.header.number, this.#position);
     this.#position += length;
-    this.#written++;
     this.#claimed = this.#syncs.through;
     if (this.#header.opCount > 0) this.#writtenOps = this.#written;
     return true;

@@ -11,6 +11,7 @@ function names(server: TestServer, pattern: RegExp): string[] {
 
 async function keysFound(server: TestServer, count: number): Promise<number> {
   const client = await server.connect();
+  assert.equal(await client.call("DBSIZE"), count);
   const keys = Array.from({ length: count }, (_, i) => `k${i}`);
   return (await client.call("EXISTS", ...keys)) as number;
 }

@@ -1,15 +1,19 @@
 /** Gates: what a reader of a key waits for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { vnodeId } from "../../../actors/vnode/vnode.ts";
 import { WorkerLog } from "../../../actors/worker/worker-log.ts";
+import type { Durability } from "../../../runtime/config.ts";
 import { newDisk, openJournal, turns, until } from "../storage/support.ts";
 
 const KEY = 7;
 const OP = Buffer.from("an op of eight words, in place..");
 
-async function opened() {
-  const { journal } = await openJournal((await newDisk()).mount());
-  const log = new WorkerLog(journal, ["always"]);
+async function opened(durabilities: readonly Durability[] = ["always"]) {
+  const { journal } = await openJournal((await newDisk()).mount(), {
+    onDurable: () => log.moved(),
+  });
+  const log = new WorkerLog(journal, durabilities);
   return { journal, log, keys: log.unsynced(0) };
 }
 
@@ -39,6 +43,25 @@ test("a reader does not wait for an op that was rolled back, but for the one bef
   await until(() => log.isOpen(gate));
   assert.equal(keys.gateOf(KEY), 0);
   assert.equal(log.gateOfAll(0), 0);
+});
+
+test("a reader of all waits for no commit that nobody syncs: a proof, another keyspace's ops", async () => {
+  const { journal, log, keys } = await opened(["always", "os"]);
+  keys.touch(KEY);
+  log.append(1, 1, OP, 0, OP.length);
+  await new Promise<void>((done) => log.sync(done));
+  journal.prove();
+  assert.ok(journal.durableThrough < journal.writtenThrough);
+  assert.equal(log.gateOfAll(0), 0);
+
+  log.append(vnodeId(1, 0), 1, OP, 0, OP.length);
+  journal.commit();
+  assert.equal(log.gateOfAll(0), 0);
+  const mark = journal.mark();
+  keys.touch(KEY);
+  log.append(1, 2, OP, 0, OP.length);
+  journal.rewind(mark);
+  assert.equal(keys.gateOf(KEY), 0);
 });
 
 test("who waits for the log to settle waits for no room on the disk, but for what is written", async () => {
