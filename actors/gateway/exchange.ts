@@ -129,15 +129,15 @@ export class Exchange {
       return;
     }
     port.end(write(port.out, at) - at);
-    this.#events.moved();
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     const deadlineMs = nowMs + EXCHANGE_TIMEOUT_MS;
     this.#open.set(id, { worker, deadlineMs, onReply, onFailure });
-    this.#watch(worker, port);
+    this.#sent(worker, port);
   }
 
   /** After each message, whatever it is: all of them make a peer fall behind. */
-  #watch(worker: Peer, port: BatchPort): void {
+  #sent(worker: Peer, port: BatchPort): void {
+    this.#events.moved();
     if (port.isBehind && !this.#silent.has(worker)) this.#slow = port;
     if (this.isBehind) this.#events.behind();
   }
@@ -154,8 +154,7 @@ export class Exchange {
     if (at < 0) return Promise.resolve({ kind: "failed", text: NOT_THERE });
     message.copy(port.out, at);
     port.end(message.length);
-    this.#watch(worker, port);
-    this.#events.moved();
+    this.#sent(worker, port);
     this.#nextId = id === 0xffffffff ? 1 : id + 1;
     return new Promise((resolve) => {
       this.#open.set(id, {
@@ -176,8 +175,7 @@ export class Exchange {
     if (at < 0) return;
     message.copy(port.out, at);
     port.end(message.length);
-    this.#watch(worker, port);
-    this.#events.moved();
+    this.#sent(worker, port);
   }
 
   /** A reply came in, or (`isFailure`) the reason why there is none. Late ones are dropped. */
@@ -215,8 +213,7 @@ export class Exchange {
     if (at < 0) return; // the asker is gone, and knows that it is unknown
     source.copy(port.out, at, start, end);
     port.end(end - start);
-    this.#watch(worker, port);
-    this.#events.moved();
+    this.#sent(worker, port);
   }
 
   /** Sends the replies whose gates have opened; at the end of a turn. */

@@ -2,18 +2,14 @@
  * A data folder that is a volume of two containers: another network namespace, another path.
  */
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { ENTRY, emptyFolder, ended, environment } from "../support/command-line.ts";
+import { mayUnshare } from "../support/namespaces.ts";
 import { startServer } from "../support/server.ts";
 
-/** Whether this user may have namespaces and mounts of its own. */
-function mayContain(): boolean {
-  return spawnSync("unshare", ["-rmn", "sh", "-c", "mount -t tmpfs tmpfs /tmp"]).status === 0;
-}
-
 test("a folder that another container's node has is refused, and free once that one is gone", async (context) => {
-  if (!mayContain()) return context.skip("this user cannot make namespaces");
+  if (!mayUnshare("-rmn")) return context.skip("this user cannot make namespaces");
   await using server = await startServer({ workers: 1 });
   using folder = emptyFolder();
   const mounted = 'mount --bind "$0" "$1" && shift && exec "$@"';

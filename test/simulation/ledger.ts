@@ -32,13 +32,6 @@ export class Ledger {
   readonly #histories = new Map<number, History>();
   #transactions: (readonly Part[])[] = [];
 
-  /** Ops in all histories: what a run was worth. */
-  get ops(): number {
-    let ops = 0;
-    for (const { entries } of this.#histories.values()) ops += entries.length - 1;
-    return ops;
-  }
-
   vnodes(): number[] {
     return [...this.#histories.keys()];
   }

@@ -16,6 +16,12 @@ import { SimWorker } from "./sim-worker.ts";
 
 export const FOLDER = "/data";
 
+/** Whether the simulated disk has given this error. */
+export function isFromDisk(error: unknown): boolean {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return ["EPOWER", "EIO", "ENOSPC"].includes(systemCode(cause) ?? "");
+}
+
 export interface SimNodeOptions {
   readonly disk: MemoryDisk;
   readonly loop: SimLoop;
@@ -143,9 +149,7 @@ export class SimNode {
   }
 
   #isExpected(error: unknown): boolean {
-    if (this.isOver) return true;
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    return ["EPOWER", "EIO", "ENOSPC"].includes(systemCode(cause) ?? "");
+    return this.isOver || isFromDisk(error);
   }
 
   #broken(error: unknown): void {

@@ -14,7 +14,7 @@ import { parseReserveName } from "../../runtime/storage/reserve.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
 import { Ledger } from "./ledger.ts";
 import { SimLoop } from "./loop.ts";
-import { FOLDER, SimNode } from "./sim-node.ts";
+import { FOLDER, isFromDisk, SimNode } from "./sim-node.ts";
 
 const WORKERS_MAX = 3;
 const RESERVE_BYTES = 192 * 1024;
@@ -98,8 +98,7 @@ class StorageWorld {
     try {
       await this.#loop.run(opening, () => this.#disk.off, "the opening of the folder");
     } catch (error) {
-      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-      if (!["EPOWER", "EIO", "ENOSPC"].includes(systemCode(cause) ?? "")) throw error;
+      if (!isFromDisk(error)) throw error;
     }
     return node;
   }
