@@ -2,7 +2,8 @@
  * A node put together, on the main thread: admin port, data folder, ports, workers. The composition
  * root: what starts and stops a node, in which order.
  *
- *   admin port ─▶ data folder ─▶ ports free? ─▶ workers recover, listen ─▶ ports.json ─▶ ready
+ *   threads come up ──────────────────────────▶ workers recover, listen ─▶ ports.json ─▶ ready
+ *   admin port ─▶ data folder ─▶ ports free? ─┘
  *
  * Invariant: whatever was opened is closed again, also when a later step fails; the admin port
  * answers from the first moment to the last.
@@ -14,15 +15,15 @@ import type { NodeConfig, NodePorts } from "../runtime/config.ts";
 import { type DataFolder, openDataFolder } from "../runtime/storage/data-folder.ts";
 import { replaceFile, systemFiles } from "../runtime/storage/files.ts";
 import { systemFolderLock } from "../runtime/storage/folder-lock.ts";
-import { createPool } from "../runtime/thread/pool.ts";
 import type { Liveness, NodeStatus, RecoverySummary, RunningNode } from "./node-api.ts";
-import { AdminServer, type AdminSource } from "./supervisor/admin.ts";
+import type { AdminServer, AdminSource } from "./supervisor/admin.ts";
 import { EarlierFiles } from "./supervisor/earlier-files.ts";
 import { type HandleSource, Handles } from "./supervisor/handles.ts";
 import { metricsText } from "./supervisor/metrics.ts";
 import { nodeStatus } from "./supervisor/node-status.ts";
 import { findPorts } from "./supervisor/ports.ts";
 import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
+import { TableMemory } from "./supervisor/table-memory.ts";
 import { Workers, type WorkerView } from "./supervisor/workers.ts";
 import { VERSION } from "./version.ts";
 import { allowsTestCommands } from "./worker/process-facts.ts";
@@ -32,6 +33,14 @@ import type { WorkerArgs, WorkerReport } from "./worker/worker-args.ts";
 const PORTS_NAME = "ports.json";
 /** Tries to find free ports (`--port 0`) that nobody else takes before the workers listen. */
 const FREE_PORT_TRIES = 5;
+
+/** Workers whose threads come up. */
+interface ComingUp {
+  /** Lets them recover, with all that they need. */
+  begin(args: Omit<WorkerArgs, "slabs">, memory: TableMemory): void;
+  /** Resolves once all of them serve. */
+  readonly serving: Promise<unknown>;
+}
 
 /** A node in this process: what everybody sees of it, and handles on its workers. */
 export interface LocalNode extends RunningNode {
@@ -95,6 +104,9 @@ class Node implements LocalNode, AdminSource {
     const config = this.#config;
     const began = systemClock.monotonicMs();
     const { admin } = config.self.ports;
+    const workers = this.#spawnWorkers();
+    // Loaded meanwhile: HTTP takes as long as all the rest.
+    const { AdminServer } = await import("./supervisor/admin.ts");
     this.#admin = await AdminServer.open({ host: config.adminBind, port: admin, source: this });
     this.#folder = await openDataFolder({
       fs: systemFiles,
@@ -107,20 +119,20 @@ class Node implements LocalNode, AdminSource {
       pid: process.pid,
     });
     await this.#removePortsFile();
-    await this.#startOnPorts(this.#admin.port, this.#folder);
+    await this.#startOnPorts(this.#admin.port, workers);
     this.recovery = { ...this.recovery, durationMs: systemClock.monotonicMs() - began };
     const text = `${JSON.stringify(this.ports)}\n`;
     await replaceFile(systemFiles, this.#folder.path, PORTS_NAME, Buffer.from(text));
-    this.#startScrub(this.#folder.path);
+    await this.#startScrub(this.#folder.path);
     if (this.#state === "starting") this.#state = "ready";
   }
 
-  /** Starts the workers; on other free ports, where any will do and somebody was faster. */
-  async #startOnPorts(admin: number, folder: DataFolder): Promise<void> {
-    for (let tries = 1; ; tries++) {
+  /** Lets workers begin; on other free ports, where any will do and somebody was faster. */
+  async #startOnPorts(admin: number, spawned: ComingUp): Promise<void> {
+    for (let tries = 1, workers = spawned; ; tries++, workers = this.#spawnWorkers()) {
       this.ports = await findPorts(this.#config, admin);
       try {
-        await this.#startWorkers(folder);
+        await this.#startWorkers(workers);
         return;
       } catch (error) {
         if (tries === FREE_PORT_TRIES || !this.#mayChooseAgain(error)) throw error;
@@ -139,39 +151,51 @@ class Node implements LocalNode, AdminSource {
     return chosen.includes(error.detail.port as number);
   }
 
-  async #startWorkers({ nodeId, hashSeed, boot, path }: DataFolder): Promise<void> {
+  async #startWorkers(workers: ComingUp): Promise<void> {
     const config = this.#config;
-    const args: WorkerArgs = {
-      config,
-      nodeId,
-      hashSeed,
-      boot,
-      folder: path,
-      version: VERSION,
-      startedAtMs: this.#startedAtMs,
-      gatewayPort: this.ports.gateway,
-      directPorts: this.ports.direct,
-    };
-    this.#recovered = countdown(config.workers);
-    const earlier = new EarlierFiles({
+    const { nodeId, hashSeed, boot, path: folder } = this.#folder as DataFolder;
+    this.#earlier = new EarlierFiles({
       fs: systemFiles,
-      folder: path,
+      folder,
       nodeId,
       boot,
       workers: config.workers,
       failed: (error) => this.#log("old files stay", `old files stay: ${String(error)}`, {}),
     });
-    this.#earlier = earlier;
+    const memory = await TableMemory.of({ fs: systemFiles, folder, config, later: setImmediate });
+    const args = {
+      config,
+      nodeId,
+      hashSeed,
+      boot,
+      folder,
+      version: VERSION,
+      startedAtMs: this.#startedAtMs,
+      gatewayPort: this.ports.gateway,
+      directPorts: this.ports.direct,
+    };
+    workers.begin(args, memory);
+    memory.touch();
+    await workers.serving.finally(() => memory.stop());
+  }
+
+  #spawnWorkers(): ComingUp {
+    const config = this.#config;
+    const found = Promise.withResolvers<Parameters<ComingUp["begin"]>>();
     const lost = Promise.withResolvers<never>();
-    lost.promise.catch(() => undefined);
     const mebibytes = config.memory.youngGenerationBytes / 1_048_576;
-    this.#workers = new Workers({
-      args,
+    this.#recovered = countdown(config.workers);
+    const workers = new Workers({
+      workers: config.workers,
+      args: async (worker) => {
+        const [args, memory] = await found.promise;
+        return { ...args, slabs: memory.take(worker) };
+      },
       handles: this.handles,
       resourceLimits: { maxYoungGenerationSizeMb: Math.ceil(mebibytes) },
       reported: (worker, report) => this.#reported(worker, report),
       down: (worker, reason) => {
-        earlier.workerDown(worker);
+        this.#earlier?.workerDown(worker);
         if (this.#state === "stopping") return;
         this.#log("worker down", `${reason.message}; it is restarted`, { worker });
       },
@@ -180,12 +204,16 @@ class Node implements LocalNode, AdminSource {
         else this.#endBecause(reason);
       },
     });
-    await this.#workers.start();
-    await Promise.race([this.#recovered.done, lost.promise]);
+    this.#workers = workers;
+    const recovered = Promise.all([workers.start(), this.#recovered.done]);
+    const serving = Promise.race([recovered, lost.promise]);
+    serving.catch(() => undefined);
+    return { begin: (...args) => found.resolve(args), serving };
   }
 
-  #startScrub(folder: string): void {
+  async #startScrub(folder: string): Promise<void> {
     const workers = this.#workers;
+    const { createPool } = await import("../runtime/thread/pool.ts");
     if (workers === undefined) return;
     this.#scrub = new Scrub({
       pool: createPool({ threadsMax: 1, timeoutMs: SCRUB_FILE_TIMEOUT_MS }),

@@ -6,7 +6,8 @@
 import type { LeafCommand } from "../actors/command.ts";
 import { CommandTable } from "../actors/command-table.ts";
 import { Executor } from "../actors/vnode/executor.ts";
-import { Vnode, vnodeId } from "../actors/vnode/vnode.ts";
+import { Vnode } from "../actors/vnode/vnode.ts";
+import { vnodeId } from "../actors/vnode/vnode-id.ts";
 import { systemClock } from "../runtime/base/clock.ts";
 import { below, type Random, seeded } from "../runtime/base/prng.ts";
 import { HybridClock } from "../runtime/causality/hlc.ts";

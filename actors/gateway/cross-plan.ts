@@ -8,7 +8,7 @@
  */
 import { keyIndexes } from "../command-table.ts";
 import type { Part, PartEntry } from "../protocols/transactions.ts";
-import { vnodeId } from "../vnode/vnode.ts";
+import { vnodeId } from "../vnode/vnode-id.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { mergeReplies, type SplitKind } from "./replies.ts";
 import { argumentsOf, forEachPartition, hasKeys, hasWholeGroups, type Step } from "./steps.ts";

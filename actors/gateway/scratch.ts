@@ -15,7 +15,8 @@ import type { KeyMessage } from "../protocols/transactions.ts";
 import { type KeyContent, putContent, takeContent } from "../vnode/commands/key-content.ts";
 import { Executor } from "../vnode/executor.ts";
 import { ABSENT } from "../vnode/key-access.ts";
-import { Vnode, vnodeId } from "../vnode/vnode.ts";
+import { Vnode } from "../vnode/vnode.ts";
+import { vnodeId } from "../vnode/vnode-id.ts";
 import type { Step } from "./steps.ts";
 
 /** Size of the pieces of memory that a run takes; larger ones as they are needed. */

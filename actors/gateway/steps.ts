@@ -9,7 +9,7 @@ import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
 import type { CommandFacts } from "../command-facts.ts";
 import { type CommandEntry, keyIndexes } from "../command-table.ts";
-import { vnodeId } from "../vnode/vnode.ts";
+import { vnodeId } from "../vnode/vnode-id.ts";
 import { beginRun } from "../worker/worker-stats.ts";
 import type { Client, QueuedCommand, WatchedKey } from "./client.ts";
 import type { DispatchHost } from "./dispatcher.ts";

@@ -13,7 +13,7 @@ import type { Request } from "../../runtime/codec/request.ts";
 import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { CommandEntry } from "../command-table.ts";
 import type { ExecAnswer, ExecMessage, WatchMessage } from "../protocols/transactions.ts";
-import { vnodeId } from "../vnode/vnode.ts";
+import { vnodeId } from "../vnode/vnode-id.ts";
 import { execRefusal, FAILED_INSIDE } from "../worker/participant.ts";
 import { CROSS_SLOT } from "./admission.ts";
 import type { Client, QueuedCommand, Router, WatchedKey } from "./client.ts";

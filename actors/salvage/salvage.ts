@@ -34,7 +34,7 @@ import {
 } from "../../runtime/storage/manifest.ts";
 import { parseSnapshotName, SnapshotWriter } from "../../runtime/storage/snapshot.ts";
 import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
-import { SYSTEM_KEYSPACE } from "../vnode/vnode.ts";
+import { SYSTEM_KEYSPACE } from "../vnode/vnode-id.ts";
 import type { RescuedVnode, VnodeOutcome } from "./rescued-vnode.ts";
 import { RescuedVnodes } from "./rescued-vnodes.ts";
 

@@ -5,7 +5,6 @@
  * gateway's port silently. What asks for port 0 gets a free one.
  */
 
-import { get } from "node:http";
 import { createServer, type Server } from "node:net";
 import { CoterieError } from "../../runtime/base/errors.ts";
 import type { NodeConfig, NodePorts } from "../../runtime/config.ts";
@@ -139,7 +138,9 @@ function reachable(host: string): string {
   return host === "::" ? "::1" : host;
 }
 
-function fetchText(host: string, port: number): Promise<string> {
+async function fetchText(host: string, port: number): Promise<string> {
+  // Not before it is needed: HTTP takes long to load.
+  const { get } = await import("node:http");
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(IDENTIFY_TIMEOUT_MS);
     const request = get({ host, port, path: "/livez", agent: false, signal }, (response) => {

@@ -27,7 +27,9 @@ export const DRAIN_TIMEOUT_MS = 8_000;
 export const STOP_TIMEOUT_MS = 10_000;
 
 export interface WorkersOptions {
-  readonly args: WorkerArgs;
+  readonly workers: number;
+  /** What a worker is given to begin with, each time it is born; may come after its thread is up. */
+  readonly args: (worker: number) => Promise<WorkerArgs>;
   readonly handles: Handles;
   readonly resourceLimits: ResourceLimits;
   reported(worker: number, report: WorkerReport): void;
@@ -55,8 +57,7 @@ export class Workers {
   readonly #slots: readonly Slot[];
 
   constructor(options: WorkersOptions) {
-    const { args, handles, resourceLimits } = options;
-    const { workers } = args.config;
+    const { workers, args, handles, resourceLimits } = options;
     const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
     this.#options = options;
     this.#slots = Array.from({ length: workers }, () => {
@@ -65,7 +66,7 @@ export class Workers {
     this.#host = new WorkerHost({
       entry: new URL(`../worker/worker${extension}`, import.meta.url),
       workers,
-      args: () => args,
+      args,
       resourceLimits,
       portOptions: (worker) => ({
         onMessage: (kind, id, buffer, start, end) => {

@@ -11,7 +11,8 @@
 import { assert } from "../../runtime/base/assert.ts";
 import { forEachKey } from "../gateway/commands/live-keys.ts";
 import { ABSENT } from "../vnode/key-access.ts";
-import { SYSTEM_KEYSPACE, type Vnode, vnodeId } from "../vnode/vnode.ts";
+import type { Vnode } from "../vnode/vnode.ts";
+import { SYSTEM_KEYSPACE, vnodeId } from "../vnode/vnode-id.ts";
 import { decodeIntent, encodeIntent, type Intent } from "./intent-codec.ts";
 
 /** The vnode that holds the intents of a worker. */

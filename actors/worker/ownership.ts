@@ -1,7 +1,7 @@
 /** Which worker has a vnode: fixed by the configuration, so every worker knows it of all. */
 import { CoterieError } from "../../runtime/base/errors.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
-import { SYSTEM_KEYSPACE } from "../vnode/vnode.ts";
+import { SYSTEM_KEYSPACE } from "../vnode/vnode-id.ts";
 import type { WorkerArgs } from "./worker-args.ts";
 
 /** Throws CONFIG_INVALID for a vnode of a keyspace that the configuration lacks. */

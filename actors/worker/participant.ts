@@ -32,7 +32,7 @@ import type {
 } from "../protocols/transactions.ts";
 import { putContent, takeContent } from "../vnode/commands/key-content.ts";
 import { ABSENT } from "../vnode/key-access.ts";
-import { vnodeId } from "../vnode/vnode.ts";
+import { vnodeId } from "../vnode/vnode-id.ts";
 
 /** How often a part that throws is tried. */
 const TRIES_MAX = 3;

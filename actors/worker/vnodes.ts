@@ -6,7 +6,8 @@ import { type ActorCell, actor } from "../../runtime/actor/actor.ts";
 import type { ActorSystem } from "../../runtime/actor/system.ts";
 import { vnodeProtocol } from "../protocols/vnode.ts";
 import type { VnodeSource } from "../vnode/executor.ts";
-import { type Vnode, vnodeId } from "../vnode/vnode.ts";
+import type { Vnode } from "../vnode/vnode.ts";
+import { vnodeId } from "../vnode/vnode-id.ts";
 import { Settling } from "./settling.ts";
 
 type VnodeCell = ActorCell<(typeof vnodeProtocol)["messages"], Vnode>;

@@ -16,6 +16,8 @@ export interface WorkerArgs {
   /** Ports really to bind. */
   readonly gatewayPort: number;
   readonly directPorts: readonly number[];
+  /** What the table's first slabs are made of (supervisor/table-memory.ts); the pool empties it. */
+  readonly slabs: SharedArrayBuffer[];
 }
 
 /** What a worker tells the main thread of its own accord. */

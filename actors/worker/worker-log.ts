@@ -12,7 +12,8 @@ import type { Durability } from "../../runtime/config.ts";
 import type { Journal } from "../../runtime/storage/journal.ts";
 import type { Gates } from "../gateway/connection.ts";
 import type { UnsyncedKeys } from "../vnode/open-key.ts";
-import { SYSTEM_KEYSPACE, type VnodeLog } from "../vnode/vnode.ts";
+import type { VnodeLog } from "../vnode/vnode.ts";
+import { SYSTEM_KEYSPACE } from "../vnode/vnode-id.ts";
 
 /** Entries of the filter of unsynced keys; keys that share one wait for each other's syncs. */
 const FILTER_ENTRIES = 16_384;

@@ -34,7 +34,8 @@ import { Scratch } from "../gateway/scratch.ts";
 import { SlotMap } from "../gateway/slot-map.ts";
 import { Transactions } from "../gateway/transactions.ts";
 import { Executor } from "../vnode/executor.ts";
-import { SYSTEM_KEYSPACE, Vnode, vnodeId } from "../vnode/vnode.ts";
+import { Vnode } from "../vnode/vnode.ts";
+import { SYSTEM_KEYSPACE, vnodeId } from "../vnode/vnode-id.ts";
 import { crashPoints } from "./crash-points.ts";
 import { Intents } from "./intents.ts";
 import { Parameters } from "./parameters.ts";
@@ -93,7 +94,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly exchange: Exchange;
   readonly slots: SlotMap;
   readonly clients = new Map<number, Client>();
-  readonly pool = new SlabPool({}).warm();
+  readonly pool: SlabPool;
   readonly vnodesHere: Vnodes;
   readonly system: ActorSystem;
   readonly turn: Turn;
@@ -140,6 +141,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.#partitions = args.config.keyspaces.map((keyspace) => keyspace.partitions);
     this.limits = { ...args.config.clients };
     this.gates = log;
+    this.pool = new SlabPool({ given: args.slabs }).warm();
     this.system = newSystem(options);
     this.vnodesHere = new Vnodes({
       system: this.system,

@@ -57,13 +57,13 @@ const DISK_FULL = {
 };
 const DISK_HAS_ROOM = { event: "disk has room again" };
 
-const args = context.args as WorkerArgs;
 start().catch((error: unknown) => {
   if (error instanceof CoterieError) context.cannotStart(error);
   throw error;
 });
 
 async function start(): Promise<void> {
+  const args = (await context.args) as WorkerArgs;
   const random = systemRandom();
   const opened = await openStorage({
     args,

@@ -6,7 +6,8 @@
  * arrays, plain objects and bigints below 2^64 (-0 comes back as 0, as from JSON); bad bytes are a
  * value, never a throw.
  */
-import { Packr } from "msgpackr";
+// Not the package's entry for Node: it looks for native code, 15 ms a thread.
+import { Packr } from "msgpackr/pack";
 
 /** What bytes from outside turned out to be. */
 export type Unpacked =

@@ -54,6 +54,8 @@ export interface FileSystem {
   /** Makes the folder and its parents; one that exists is fine. */
   makeFolder(path: string): Promise<void>;
   syncFolder(path: string): Promise<void>;
+  /** Bytes of a file. */
+  size(path: string): Promise<number>;
   readWhole(path: string): Promise<Buffer>;
   /** The one name of a folder, whatever links lead to it. */
   realPath(path: string): Promise<string>;
@@ -376,6 +378,7 @@ export const systemFiles: FileSystem = {
       await handle.close();
     }
   },
+  size: async (path) => (await nodeFs.promises.stat(path)).size,
   readWhole: (path) => nodeFs.promises.readFile(path),
   realPath: (path) => nodeFs.promises.realpath(path),
 };

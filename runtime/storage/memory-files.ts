@@ -133,6 +133,7 @@ export class MemoryDisk {
       list: (folder) => call("read", folder, () => this.#list(folder)),
       makeFolder: (path) => call("create", path, () => void this.#folders.add(path)),
       syncFolder: (path) => call("syncFolder", path, () => this.#syncFolder(path)),
+      size: (path) => call("read", path, () => this.#find(path).contents().length),
       readWhole: (path) => call("read", path, () => this.#find(path).contents()),
       realPath: (path) => call("read", path, () => path),
     };

@@ -64,8 +64,11 @@ export class SlabPool {
   readonly #freeIndexes: number[] = [];
   /** The one slab above the first that may stay although nothing is in it; 0 = none. */
   #spare = 0;
+  /** What the next slabs are made of. */
+  readonly #given: SharedArrayBuffer[];
 
-  constructor(options: { readonly slabBytes?: number } = {}) {
+  /** `given`: zeroed slabs that are taken first, out of the list: the pool alone may free them. */
+  constructor(options: { readonly slabBytes?: number; readonly given?: SharedArrayBuffer[] } = {}) {
     const slabBytes = options.slabBytes ?? SLAB_BYTES_MAX;
     const order = 31 - Math.clz32(slabBytes >>> BLOCK_SHIFT);
     assert(
@@ -74,6 +77,11 @@ export class SlabPool {
     );
     this.#slabBytes = slabBytes;
     this.#orderMax = order;
+    this.#given = options.given ?? [];
+    assert(
+      this.#given.every(({ byteLength }) => byteLength === slabBytes),
+      "what is given are whole slabs",
+    );
   }
 
   /** Most bytes that refs can name, all slabs together: a memory limit must stay below. */
@@ -253,7 +261,8 @@ export class SlabPool {
     if (this.u8.length === 0 && bytes > this.#slabBytes) this.#openNormalSlab(0);
     const slab = this.#freeIndexes.pop() ?? this.u8.length;
     assert(slab < SLABS_MAX, "the memory limit keeps a worker below its addressable slabs");
-    const buffer = new ArrayBuffer(bytes);
+    const given = bytes === this.#slabBytes ? this.#given.shift() : undefined;
+    const buffer = given ?? new ArrayBuffer(bytes);
     this.u8[slab] = Buffer.from(buffer);
     this.u16[slab] = new Uint16Array(buffer);
     this.u32[slab] = new Uint32Array(buffer);

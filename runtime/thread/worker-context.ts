@@ -15,7 +15,6 @@ import { BatchPort } from "./batch-port.ts";
 export interface WorkerStart {
   readonly index: number;
   readonly workers: number;
-  readonly args: unknown;
   readonly main: MessagePort;
   readonly control: MessagePort;
   /** By worker; none for itself and for peers that are down. */
@@ -23,6 +22,7 @@ export interface WorkerStart {
 }
 
 export type ToWorker =
+  | { readonly kind: "begin"; readonly args: unknown }
   | { readonly kind: "peer died"; readonly peer: number }
   | { readonly kind: "new peer"; readonly peer: number; readonly port: MessagePort }
   | { readonly kind: "stop" };
@@ -52,8 +52,8 @@ export interface WorkerContextOptions {
 export interface WorkerContext {
   readonly index: number;
   readonly workers: number;
-  /** Checked by the worker: it knows what its own host passes. */
-  readonly args: unknown;
+  /** Checked by the worker, which knows what its own host passes: it may come long after birth. */
+  readonly args: Promise<unknown>;
   readonly control: MessagePort;
   readonly main: BatchPort;
   /** By worker; undefined for itself. The objects stay over restarts of the peers. */
@@ -78,9 +78,8 @@ export function openWorker(options: WorkerContextOptions): WorkerContext {
   );
   // Ports that wait for `ready`.
   const waiting = new Map<number, MessagePort>();
-  start.peers.forEach((port, peer) => {
-    if (port !== undefined) waiting.set(peer, port);
-  });
+  for (const [peer, port] of start.peers.entries()) if (port) waiting.set(peer, port);
+  const args = Promise.withResolvers<unknown>();
   let open = false;
   let isReady = false;
   const openPorts = () => {
@@ -93,6 +92,9 @@ export function openWorker(options: WorkerContextOptions): WorkerContext {
 
   host.on("message", (message: ToWorker) => {
     switch (message.kind) {
+      case "begin":
+        args.resolve(message.args);
+        return;
       case "peer died":
         waiting.delete(message.peer);
         peers[message.peer]?.peerDied();
@@ -117,7 +119,7 @@ export function openWorker(options: WorkerContextOptions): WorkerContext {
   return {
     index: start.index,
     workers: start.workers,
-    args: start.args,
+    args: args.promise,
     control: start.control,
     main,
     peers,

@@ -22,8 +22,11 @@ export interface WorkerHostOptions {
   /** Module that each worker runs; it calls `openWorker`. */
   readonly entry: URL;
   readonly workers: number;
-  /** Structured-cloneable; what worker `index` finds as `args`. */
-  readonly args: (index: number) => unknown;
+  /**
+   * Structured-cloneable; what worker `index` finds as `args`. Asked at each birth: a thread comes up
+   * while they are still being found. Nobody begins if they never are.
+   */
+  readonly args: (index: number) => Promise<unknown>;
   readonly portOptions: (worker: number) => BatchPortOptions;
   readonly resourceLimits?: ResourceLimits;
   readonly clock: Clock;
@@ -153,7 +156,6 @@ export class WorkerHost {
     const start: WorkerStart = {
       index,
       workers,
-      args: args(index),
       main: main.port2,
       control: control.port2,
       peers,
@@ -169,6 +171,7 @@ export class WorkerHost {
     slot.worker = worker;
     slot.reason = undefined;
     (this.ports[index] as BatchPort).attach(main.port1);
+    void args(index).then((found) => send(worker, { kind: "begin", args: found }));
     worker.on("message", (message: FromWorker) => {
       if (message.kind === "ready") this.#workerReady(index, control.port1);
       else

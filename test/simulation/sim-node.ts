@@ -83,6 +83,7 @@ export class SimNode {
       startedAtMs: startMs,
       gatewayPort: 0,
       directPorts: [],
+      slabs: [],
     });
   }
 

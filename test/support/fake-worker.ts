@@ -18,7 +18,7 @@ import { SlotMap } from "../../actors/gateway/slot-map.ts";
 import { wrongArguments } from "../../actors/vnode/commands/errors.ts";
 import type { Executor } from "../../actors/vnode/executor.ts";
 import type { Vnode } from "../../actors/vnode/vnode.ts";
-import { vnodeId } from "../../actors/vnode/vnode.ts";
+import { vnodeId } from "../../actors/vnode/vnode-id.ts";
 import { Parameters } from "../../actors/worker/parameters.ts";
 import { defineParameters } from "../../actors/worker/redis-parameters.ts";
 import { WorkerStats } from "../../actors/worker/worker-stats.ts";

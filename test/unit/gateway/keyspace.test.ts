@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { vnodeId } from "../../../actors/vnode/vnode.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { FakeNode, type TestClient } from "../../support/fake-worker.ts";
 
 /** Every key that a whole scan returns, with the number of pages. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TransportEvents } from "../../../actors/gateway/transport.ts";
-import { vnodeId } from "../../../actors/vnode/vnode.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import type { WorkerRuntime } from "../../../actors/worker/worker-runtime.ts";
 import { partitionShift, slotOf, workerOf } from "../../../runtime/ring/slots.ts";
 import { encodeCommand } from "../../support/resp.ts";

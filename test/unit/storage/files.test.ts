@@ -52,6 +52,7 @@ for (const { name, run } of subjects) {
       assert.equal(target.toString("latin1", 1, 13), "\0\0helloworld");
       assert.equal(await file.size(), 1010);
       assert.equal((await fs.readWhole(`${folder}/a`)).length, 1010);
+      assert.equal(await fs.size(`${folder}/a`), 1010);
       await file.truncate(1002);
       assert.equal(await file.read(target, 0, 20, 1000), 2);
       assert.equal(await file.read(target, 0, 20, 5000), 0);
@@ -77,6 +78,7 @@ for (const { name, run } of subjects) {
       const code = (wanted: string) => (error: unknown) => systemCode(error) === wanted;
       await assert.rejects(fs.open(`${folder}/none`, "read"), code("ENOENT"));
       await assert.rejects(fs.readWhole(`${folder}/none`), code("ENOENT"));
+      await assert.rejects(fs.size(`${folder}/none`), code("ENOENT"));
       await assert.rejects(fs.list(`${folder}/none`), code("ENOENT"));
       await (await fs.create(`${folder}/a`, "new")).close();
       await assert.rejects(fs.create(`${folder}/a`, "new"), code("EEXIST"));

@@ -31,6 +31,7 @@ export const echoApi = {
   connected: () => context.peers.map((port) => port?.connected ?? false),
 };
 
+let args: EchoArgs = {};
 const context: WorkerContext = openWorker({
   portOptions: (peer) => ({
     onMessage: (kind, id, buffer, start, end) =>
@@ -46,7 +47,7 @@ const context: WorkerContext = openWorker({
     return args.mode === "never stops" ? new Promise(() => undefined) : undefined;
   },
 });
-const args = context.args as EchoArgs;
+args = (await context.args) as EchoArgs;
 
 function onMessage(peer: Peer, kind: number, id: number, payload: string): void {
   const { main, peers } = context;

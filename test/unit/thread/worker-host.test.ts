@@ -23,7 +23,7 @@ import { send, until } from "./support.ts";
 
 interface Options {
   readonly workers?: number;
-  readonly args?: (index: number, start: number) => EchoArgs;
+  readonly args?: (index: number, start: number) => EchoArgs | Promise<EchoArgs>;
   readonly restartsMax?: number;
   readonly resourceLimits?: ResourceLimits;
 }
@@ -38,7 +38,7 @@ function echoHost(options: Options = {}) {
   const host = new WorkerHost({
     entry: new URL("./echo-worker.ts", import.meta.url),
     workers,
-    args(index) {
+    async args(index) {
       const start = (starts[index] ?? 0) + 1;
       starts[index] = start;
       return args(index, start);
@@ -172,6 +172,25 @@ test("a worker that cannot start ends the start at once, with its own error", as
   });
   await host.stop(5_000);
   assert.deepEqual(starts, [1, 1]);
+});
+
+test("threads come up while their args are still being found, and begin with them", async () => {
+  const found = Promise.withResolvers<EchoArgs>();
+  const { host, tell, reply } = echoHost({ args: () => found.promise });
+  const started = host.start();
+  found.resolve({});
+  await started;
+  tell(0, ECHO, 1, "hello");
+  assert.equal((await reply(1))?.payload, "hello");
+  await host.stop(5_000);
+});
+
+test("a worker that never began stops like any other", async () => {
+  const { host, downs } = echoHost({ args: () => new Promise(() => {}) });
+  const started = assert.rejects(host.start(), { code: "WORKER_DOWN" });
+  assert.deepEqual(await host.stop(5_000), { forced: [], failed: [] });
+  await started;
+  assert.deepEqual(downs, []);
 });
 
 test("a worker that does not stop in time is ended by force", async () => {

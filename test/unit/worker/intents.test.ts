@@ -1,7 +1,7 @@
 /** Intents in a vnode and in the worker's log: durable whatever the keyspaces are, found again. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SYSTEM_KEYSPACE } from "../../../actors/vnode/vnode.ts";
+import { SYSTEM_KEYSPACE } from "../../../actors/vnode/vnode-id.ts";
 import type { Intent } from "../../../actors/worker/intent-codec.ts";
 import { Intents, intentsVnodeId } from "../../../actors/worker/intents.ts";
 import { WorkerLog } from "../../../actors/worker/worker-log.ts";

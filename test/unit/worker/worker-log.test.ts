@@ -1,7 +1,7 @@
 /** Gates: what a reader of a key waits for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { vnodeId } from "../../../actors/vnode/vnode.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { WorkerLog } from "../../../actors/worker/worker-log.ts";
 import type { Durability } from "../../../runtime/config.ts";
 import { newDisk, openJournal, turns, until } from "../storage/support.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CrossWorker } from "../../../actors/gateway/cross-worker.ts";
 import { MESSAGE_PREPARE, MESSAGE_RELEASE } from "../../../actors/gateway/messages.ts";
-import { vnodeId } from "../../../actors/vnode/vnode.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import type { Participant } from "../../../actors/worker/participant.ts";
 import { WorkerPeers } from "../../../actors/worker/worker-peers.ts";
 import { pack } from "../../../runtime/codec/pack.ts";
