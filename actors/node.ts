@@ -23,7 +23,7 @@ import { metricsText } from "./supervisor/metrics.ts";
 import { nodeStatus } from "./supervisor/node-status.ts";
 import { findPorts } from "./supervisor/ports.ts";
 import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
-import { TableMemory } from "./supervisor/table-memory.ts";
+import { StartMemory } from "./supervisor/start-memory.ts";
 import { Workers, type WorkerView } from "./supervisor/workers.ts";
 import { VERSION } from "./version.ts";
 import { allowsTestCommands } from "./worker/process-facts.ts";
@@ -37,7 +37,7 @@ const FREE_PORT_TRIES = 5;
 /** Workers whose threads come up. */
 interface ComingUp {
   /** Lets them recover, with all that they need. */
-  begin(args: Omit<WorkerArgs, "slabs">, memory: TableMemory): void;
+  begin(args: Omit<WorkerArgs, "memory">, memory: StartMemory): void;
   /** Resolves once all of them serve. */
   readonly serving: Promise<unknown>;
 }
@@ -162,7 +162,7 @@ class Node implements LocalNode, AdminSource {
       workers: config.workers,
       failed: (error) => this.#log("old files stay", `old files stay: ${String(error)}`, {}),
     });
-    const memory = await TableMemory.of({ fs: systemFiles, folder, config, later: setImmediate });
+    const memory = await StartMemory.of({ fs: systemFiles, folder, config, later: setImmediate });
     const args = {
       config,
       nodeId,
@@ -189,7 +189,7 @@ class Node implements LocalNode, AdminSource {
       workers: config.workers,
       args: async (worker) => {
         const [args, memory] = await found.promise;
-        return { ...args, slabs: memory.take(worker) };
+        return { ...args, memory: memory.take(worker) };
       },
       handles: this.handles,
       resourceLimits: { maxYoungGenerationSizeMb: Math.ceil(mebibytes) },

@@ -10,6 +10,7 @@ import type { CoterieError } from "../../runtime/base/errors.ts";
 import type { Random } from "../../runtime/base/prng.ts";
 import { FileSpace, partOf } from "../../runtime/storage/file-space.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
+import { ARENA_BYTES } from "../../runtime/storage/frame-arena.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
 import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import type { SyncTimes } from "../../runtime/storage/journal-syncs.ts";
@@ -41,8 +42,8 @@ import type { RestingFile } from "./worker-control.ts";
 import { WorkerLog } from "./worker-log.ts";
 
 // limits:
-/** Bytes of ops that recovery writes again in one frame, but for the last of its frames. */
-const REWRITE_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of ops that recovery writes again in one frame, and a slice more: the arena need not grow. */
+const REWRITE_BYTES_MAX = ARENA_BYTES / 2;
 
 /** Makes and places vnodes during recovery. */
 export interface RecoveryTarget {
@@ -349,7 +350,7 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
   const { folder, nodeId, boot, config } = args;
   const place = { fs, folder, nodeId };
   const manifests = await readManifests(fs, folder, nodeId);
-  const reader = new WholeFileReader(fs);
+  const reader = new WholeFileReader(fs, args.memory.file.pop());
   const survey = await surveyJournals({
     ...place,
     reader,

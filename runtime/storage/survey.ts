@@ -226,11 +226,13 @@ export function isLeftover(
 
 /** Reads whole files, one at a time, into one buffer. */
 export class WholeFileReader {
-  bytes: Buffer = Buffer.alloc(0);
+  bytes: Buffer;
   readonly #fs: FileReader;
 
-  constructor(fs: FileReader) {
+  /** `memory`: what it reads into while that is large enough. */
+  constructor(fs: FileReader, memory: ArrayBufferLike = new ArrayBuffer(0)) {
     this.#fs = fs;
+    this.bytes = Buffer.from(memory);
   }
 
   /** Reads at most `bytesMax` bytes of the file into `bytes`; returns how many. */

@@ -83,7 +83,7 @@ export class SimNode {
       startedAtMs: startMs,
       gatewayPort: 0,
       directPorts: [],
-      slabs: [],
+      memory: { file: [], slabs: [] },
     });
   }
 

@@ -1,10 +1,11 @@
-/** Memory for the tables: as much as the snapshots will fill, touched in turns, never changed. */
+/** Memory for a start: as much as files and tables will fill, touched in turns, never changed. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TableMemory } from "../../../actors/supervisor/table-memory.ts";
+import { StartMemory } from "../../../actors/supervisor/start-memory.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
+import { journalFileName } from "../../../runtime/storage/journal-format.ts";
 import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
 import { snapshotName } from "../../../runtime/storage/snapshot.ts";
 import { SLAB_BYTES_MAX, SlabPool } from "../../../runtime/table/slab-pool.ts";
@@ -13,23 +14,35 @@ const FOLDER = "/data";
 const MB = 1024 * 1024;
 
 /** The memory for snapshots of so many MB, by partition, of two workers' four partitions. */
-async function memoryFor(snapshots: Readonly<Record<number, number>>, memory = 1024 * MB) {
+async function memoryFor(
+  snapshots: Readonly<Record<number, number>>,
+  {
+    limit = 1024 * MB,
+    journals = [],
+  }: { readonly limit?: number; readonly journals?: readonly number[] } = {},
+) {
   const fs = new MemoryDisk({ random: seeded(1) }).mount();
   await fs.makeFolder(FOLDER);
-  for (const [partition, megabytes] of Object.entries(snapshots)) {
-    const name = snapshotName({ vnodeId: vnodeId(0, Number(partition)), sequence: 1 });
+  const make = async (name: string, megabytes: number) => {
     const file = await fs.create(`${FOLDER}/${name}`, "new");
     await file.truncate(megabytes * MB);
     await file.close();
+  };
+  for (const [partition, megabytes] of Object.entries(snapshots)) {
+    const id = vnodeId(0, Number(partition));
+    await make(snapshotName({ vnodeId: id, sequence: 1 }), megabytes);
   }
-  await (await fs.create(`${FOLDER}/journal-00000001-000-00000001.log`, "new")).close();
+  for (const [number, megabytes] of journals.entries()) {
+    await make(journalFileName({ boot: 1, worker: 0, number: number + 1 }), megabytes);
+  }
+  await make("node.json", 1);
   const config = embeddedConfig(
-    { workers: 2, memory, config: { keyspaces: { default: { partitions: 4 } } } },
+    { workers: 2, memory: limit, config: { keyspaces: { default: { partitions: 4 } } } },
     { folder: FOLDER, machine: { cores: 4, memoryBytes: 2 ** 34 } },
   );
   const turns: (() => void)[] = [];
   const later = (run: () => void) => void turns.push(run);
-  return { table: await TableMemory.of({ fs, folder: FOLDER, config, later }), turns };
+  return { memory: await StartMemory.of({ fs, folder: FOLDER, config, later }), turns };
 }
 
 /** Runs every turn; how many there were. */
@@ -40,45 +53,57 @@ function run(turns: (() => void)[]): number {
 }
 
 test("each worker gets the slabs that its own snapshots will fill, once", async () => {
-  const { table } = await memoryFor({ 0: 30, 1: 30, 2: 1 });
-  const slabs = [table.take(0), table.take(1)];
+  const { memory } = await memoryFor({ 0: 30, 1: 30, 2: 1 });
+  const slabs = [memory.take(0).slabs, memory.take(1).slabs];
   assert.deepEqual(
     slabs.map((list) => list.map(({ byteLength }) => byteLength)),
     [[SLAB_BYTES_MAX, SLAB_BYTES_MAX], [SLAB_BYTES_MAX]],
   );
-  assert.deepEqual([table.take(0).length, table.take(1).length], [0, 0]);
+  assert.equal(memory.take(0).slabs.length + memory.take(1).slabs.length, 0);
 });
 
 test("a folder without snapshots, and a small memory limit, take no more than they need", async () => {
   const empty = await memoryFor({});
-  assert.equal(empty.table.take(0).length, 0);
-  empty.table.touch();
+  const { file, slabs } = empty.memory.take(0);
+  assert.equal(file.length + slabs.length, 0);
+  empty.memory.touch();
   assert.equal(run(empty.turns), 0);
-  const limited = await memoryFor({ 0: 100, 1: 100 }, 64 * MB);
-  limited.table.touch();
+  const limited = await memoryFor({ 0: 100, 1: 100 }, { limit: 64 * MB });
+  limited.memory.touch();
   assert.equal(run(limited.turns), 128, "half of the limit, a quarter of a MB a turn");
-  assert.equal(limited.table.take(0).length, 1);
+  assert.equal(limited.memory.take(0).slabs.length, 1);
 });
 
 test("a touch takes many turns and changes nothing of what the worker has written", async () => {
-  const { table, turns } = await memoryFor({ 0: 10 });
-  const [slab] = table.take(0);
+  const { memory, turns } = await memoryFor({ 0: 10 });
+  const [slab] = memory.take(0).slabs;
   const bytes = new Uint8Array(slab as SharedArrayBuffer).fill(7);
-  table.touch();
+  memory.touch();
   assert.equal(run(turns), 48);
   assert.ok(bytes.every((byte) => byte === 7));
 });
 
+test("each worker gets memory for the largest journal file, once, touched before the tables'", async () => {
+  const { memory, turns } = await memoryFor({ 0: 10 }, { journals: [2, 5, 1] });
+  memory.touch();
+  assert.equal(run(turns), 68, "(5 + 10 * 1.2) MB, a quarter of one a turn");
+  for (const worker of [0, 1]) {
+    const sizes = memory.take(worker).file.map(({ byteLength }) => byteLength);
+    assert.deepEqual(sizes, [5 * MB]);
+    assert.equal(memory.take(worker).file.length, 0);
+  }
+});
+
 test("nothing is touched any more once the workers serve", async () => {
-  const { table, turns } = await memoryFor({ 0: 10, 2: 10 });
-  table.touch();
-  table.stop();
+  const { memory, turns } = await memoryFor({ 0: 10, 2: 10 });
+  memory.touch();
+  memory.stop();
   assert.equal(run(turns), 1);
 });
 
 test("a pool takes the slabs that it was given first, out of the list", async () => {
-  const { table } = await memoryFor({ 0: 60, 1: 10 });
-  const given = table.take(0);
+  const { memory } = await memoryFor({ 0: 60, 1: 10 });
+  const given = memory.take(0).slabs;
   const [first, second] = given;
   const pool = new SlabPool({ given });
   pool.allocateRun(SLAB_BYTES_MAX);
