@@ -37,6 +37,8 @@ export class FrameArena {
   bytes: Buffer;
   /** Sealed ops in this frame. */
   ops = 0;
+  /** Sealed ops in all frames before. */
+  #opsBefore = 0;
   /** End of the sealed ops. */
   at = FRAME_HEADER_BYTES;
   /** Offset of the first op that asked for durability, or -1. */
@@ -77,6 +79,11 @@ export class FrameArena {
     this.#bytesMax = bytesMax;
     this.bytes = Buffer.allocUnsafeSlow(startBytes);
     this.#words = wordsOf(this.bytes);
+  }
+
+  /** Sealed ops so far, in all frames. */
+  get appended(): number {
+    return this.#opsBefore + this.ops;
   }
 
   /** See `Journal.open`. */
@@ -218,6 +225,7 @@ export class FrameArena {
       this.#entryOf[slot] = -1;
     }
     this.#entries = 0;
+    this.#opsBefore += this.ops;
     this.ops = 0;
     this.at = FRAME_HEADER_BYTES;
     this.durableFrom = -1;

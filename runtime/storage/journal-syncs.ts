@@ -1,22 +1,25 @@
 /**
  * Which commits of a journal are durable: the sync in flight of the current file, and the last
- * syncs of files that were left.
+ * syncs of files that were left; and whether the next sync is to wait for more ops.
  *
  * Invariant: `through` moves past a commit only after syncs covered every file that holds it or an
  * earlier one. No handle has two syncs in flight (one could swallow the error of the other), and
  * after a failed one `through` never moves again.
  */
 import { assert } from "../base/assert.ts";
-import type { Clock } from "../base/clock.ts";
+import type { Clock, TimerHandle, Timers } from "../base/clock.ts";
+import { Gathering } from "./gathering.ts";
 import { FILE_HEADER_BYTES } from "./journal-format.ts";
 import type { JournalFile } from "./journal-space.ts";
 
 export interface SyncEvents {
   /** `through` has moved. */
   moved(through: number): void;
-  /** A sync returned; another may begin. */
+  /** Another sync may begin: one returned, or enough was waited for more ops. */
   returned(): void;
   failed(error: Error): void;
+  /** Ops appended so far, those of frames that are not written included. */
+  appended(): number;
 }
 
 /** Measures the syncs of commits. */
@@ -41,7 +44,12 @@ interface RetiringFile {
 
 export class JournalSyncs {
   readonly #events: SyncEvents;
+  readonly #timers: Timers;
   readonly #times: SyncTimes | undefined;
+  readonly #gathering = new Gathering();
+  /** Ops appended when the last sync began. */
+  #appended = 0;
+  #waiting: TimerHandle | undefined;
   #durable: Point;
   #syncing: JournalFile | undefined;
   #syncCommit = 0;
@@ -51,8 +59,10 @@ export class JournalSyncs {
   #retireBusy = false;
   #dead = false;
 
-  constructor(firstFile: number, events: SyncEvents, times?: SyncTimes) {
+  /** `times`: without it nobody knows what a sync takes, and none waits for more ops. */
+  constructor(firstFile: number, events: SyncEvents, timers: Timers, times?: SyncTimes) {
     this.#events = events;
+    this.#timers = timers;
     this.#times = times;
     this.#durable = { commit: 0, fileNumber: firstFile, end: FILE_HEADER_BYTES };
     this.#synced = this.#durable;
@@ -82,11 +92,40 @@ export class JournalSyncs {
     return this.#syncing === undefined && this.#retiring.length === 0;
   }
 
+  /**
+   * Whether a frame that asks for a sync is not to be written yet: one is in flight, or writers who
+   * were just answered are waited for. `returned` follows.
+   */
+  holds(): boolean {
+    if (this.#times === undefined) return this.busy;
+    const nowMs = this.#times.clock.monotonicMs();
+    this.#gathering.look(nowMs, this.#events.appended());
+    if (this.busy) return true;
+    const waitMs = this.#gathering.waitMs(nowMs);
+    if (waitMs > 0) {
+      this.#waiting ??= this.#timers.after(Math.ceil(waitMs), () => {
+        this.#waiting = undefined;
+        if (!this.#dead) this.#events.returned();
+      });
+    }
+    return waitMs > 0;
+  }
+
+  /** Nobody is waited for this time. */
+  hurry(): void {
+    this.#gathering.forget();
+  }
+
   /** Syncs the current file, whose last frame is `commit`, ending at `end`. */
   start(file: JournalFile, commit: number, end: number): void {
     assert(this.#syncing === undefined, "at most one sync of the current file is in flight");
+    this.#waiting?.cancel();
+    this.#waiting = undefined;
     this.#syncing = file;
     this.#syncCommit = commit;
+    const appended = this.#events.appended();
+    const ops = appended - this.#appended;
+    this.#appended = appended;
     const times = this.#times;
     const beganMs = times?.clock.monotonicMs() ?? 0;
     file.file.sync((error) => {
@@ -96,11 +135,17 @@ export class JournalSyncs {
         this.#fail(error);
         return;
       }
-      times?.note(times.clock.monotonicMs() - beganMs);
+      if (times !== undefined) this.#measured(times, beganMs, ops);
       this.#synced = { commit, fileNumber: file.header.number, end };
       this.#retireNext();
       this.#settled();
     });
+  }
+
+  #measured(times: SyncTimes, beganMs: number, ops: number): void {
+    const nowMs = times.clock.monotonicMs();
+    times.note(nowMs - beganMs);
+    this.#gathering.answered(nowMs, nowMs - beganMs, ops, this.#events.appended());
   }
 
   /** The file was left: syncs it once more, then closes it. */
@@ -113,6 +158,7 @@ export class JournalSyncs {
   /** Nothing moves any more; closes what was left open. */
   abandon(): void {
     this.#dead = true;
+    this.#waiting?.cancel();
     for (const { file, done } of this.#retiring) {
       if (!done) void file.file.close().catch(() => undefined);
     }

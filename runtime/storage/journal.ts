@@ -79,10 +79,12 @@ export class Journal {
     this.#space = space;
     const events = {
       moved: (through: number) => options.onDurable(through),
-      returned: () => this.#syncReturned(),
+      returned: () => this.#tryLate(this.#syncWanted),
       failed: (error: Error) => this.#fail(error),
+      appended: () => this.#arena.appended,
     };
-    this.#syncs = new JournalSyncs(space.current.header.number, events, options.syncTimes);
+    const { timers, syncTimes } = options;
+    this.#syncs = new JournalSyncs(space.current.header.number, events, timers, syncTimes);
     this.#startFile();
   }
 
@@ -206,12 +208,13 @@ export class Journal {
 
   /**
    * Writes the frame in progress. Does nothing while there is none, while a durable frame would
-   * overtake an unsynced one, or while room is missing: it is then called again by itself.
+   * overtake an unsynced one or waits for more ops, or while room is missing: it is then called
+   * again by itself.
    */
   commit(): void {
     if (this.#dead || this.#arena.ops === 0) return;
     const durable = this.#arena.durableFrom >= 0 || this.#syncWanted;
-    if (durable && this.#syncs.busy) return;
+    if (durable && this.#syncs.holds()) return;
     const length = this.#arena.frameBytes;
     const room = this.#space.room(this.#position, length);
     if (room === "none") return;
@@ -225,6 +228,7 @@ export class Journal {
   /** Commits what waits and makes all of it durable: interval mode, stop, rewritten tails. */
   syncNow(): void {
     if (this.#dead) return;
+    this.#syncs.hurry();
     this.commit();
     // What finds no room waits for it, but not what is written.
     if (!this.#syncs.busy && this.#written > this.#syncs.through) this.#sync();
@@ -321,16 +325,13 @@ export class Journal {
     this.#syncs.start(this.#space.current, this.#written, this.#position);
   }
 
-  #syncReturned(): void {
-    this.#commitLate(this.#syncWanted);
-    this.#checkIdle();
-  }
-
-  #commitLate(isSyncWanted: boolean): void {
+  /** Something that a commit waited for is there. */
+  #tryLate(isSyncWanted: boolean): void {
     const before = this.#written;
     if (isSyncWanted) this.syncNow();
     else this.commit();
     if (this.#written > before) this.#options.onWritten?.();
+    this.#checkIdle();
   }
 
   #rotate(): void {
@@ -387,7 +388,7 @@ export class Journal {
       this.#wasFull = this.full;
       this.#options.onFull?.(this.full);
     }
-    this.#commitLate(false);
+    this.#tryLate(false);
     if (this.#proofWanted) this.prove();
     this.#checkIdle();
   }

@@ -1,6 +1,7 @@
 /** When a commit counts as durable: syncs of the current file and of files that were left. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ManualClock } from "../../../runtime/base/clock.ts";
 import type { File } from "../../../runtime/storage/files.ts";
 import type { JournalFile } from "../../../runtime/storage/journal-space.ts";
 import { JournalSyncs } from "../../../runtime/storage/journal-syncs.ts";
@@ -35,12 +36,16 @@ function fakeFile(number: number): { file: JournalFile; pending: Done[]; closed:
 
 function watched() {
   const log: string[] = [];
-  const syncs = new JournalSyncs(1, {
-    moved: (through) => log.push(`moved ${through}`),
+  const clock = new ManualClock();
+  const state = { appended: 0 };
+  const events = {
+    moved: (through: number) => log.push(`moved ${through}`),
     returned: () => log.push("returned"),
-    failed: (error) => log.push(`failed ${error.message}`),
-  });
-  return { syncs, log };
+    failed: (error: Error) => log.push(`failed ${error.message}`),
+    appended: () => state.appended,
+  };
+  const syncs = new JournalSyncs(1, events, clock, { clock, note: () => undefined });
+  return { syncs, log, clock, state };
 }
 
 test("a commit in a new file waits for the sync of the file that was left", () => {
@@ -86,4 +91,56 @@ test("a file that was left makes its commits durable though nobody asked", () =>
   syncs.retire(left.file, 9, 8192);
   left.pending[0]?.(undefined);
   assert.deepEqual(log, ["returned", "moved 9"]);
+});
+
+/** Two writers take turns: a sync takes 10 ms, and each is back 1 ms after its answer. */
+function takingTurns() {
+  const watching = watched();
+  const { syncs, clock, state } = watching;
+  const current = fakeFile(1);
+  const sync = (commit: number) => {
+    syncs.start(current.file, commit, commit * 1024);
+    clock.advance(1);
+    state.appended++;
+    assert.ok(syncs.holds(), "one is in flight");
+    clock.advance(9);
+    current.pending[commit - 1]?.(undefined);
+  };
+  state.appended = 1;
+  sync(1);
+  assert.equal(syncs.holds(), false, "nobody was seen to come back yet");
+  sync(2);
+  assert.ok(syncs.holds(), "who was just answered is waited for");
+  return watching;
+}
+
+test("a sync waits for the writers who were just answered until they are back", () => {
+  const { syncs, clock, state, log } = takingTurns();
+  clock.advance(1);
+  state.appended++;
+  assert.equal(syncs.holds(), false);
+  syncs.start(fakeFile(1).file, 3, 3072);
+  clock.advance(100);
+  assert.deepEqual(log, ["returned", "moved 1", "returned", "moved 2"]);
+});
+
+test("a sync that waits in vain may begin after half of what syncs take", () => {
+  const { syncs, clock, log } = takingTurns();
+  log.length = 0;
+  clock.advance(4);
+  assert.deepEqual(log, []);
+  clock.advance(1);
+  assert.deepEqual(log, ["returned"]);
+  assert.equal(syncs.holds(), false);
+});
+
+test("nobody waits where a sync is asked for at once, nor once all has ended", () => {
+  const hurried = takingTurns();
+  hurried.syncs.hurry();
+  assert.equal(hurried.syncs.holds(), false);
+  const ended = takingTurns();
+  ended.log.length = 0;
+  ended.syncs.abandon();
+  ended.clock.advance(100);
+  assert.deepEqual(ended.log, []);
 });
