@@ -18,14 +18,19 @@ import { SYSTEM_KEYSPACE } from "../vnode/vnode-id.ts";
 /** Entries of the filter of unsynced keys; keys that share one wait for each other's syncs. */
 const FILTER_ENTRIES = 16_384;
 
+/** Who waits for a commit, and for what of it. */
+interface Waiting {
+  readonly commit: number;
+  readonly until: "durable" | "settled" | "written";
+  readonly done: () => void;
+}
+
 export class WorkerLog implements VnodeLog, Gates {
   readonly #journal: Journal;
   /** Of each keyspace, whether its ops are answered after their sync. */
   readonly #alwaysSynced: readonly boolean[];
   readonly #filter = new Float64Array(FILTER_ENTRIES);
-  #waiting: { commit: number; done: () => void }[] = [];
-  /** Those who wait only as long as there is room. */
-  #settling: { commit: number; done: () => void }[] = [];
+  #waiting: Waiting[] = [];
   /** The writer whose op came last, and its bytes as words: nearly always the same one. */
   #lastBuffer: Buffer | null = null;
   #lastWords: Int32Array = new Int32Array(0);
@@ -87,10 +92,7 @@ export class WorkerLog implements VnodeLog, Gates {
   settled(): Promise<void> {
     const commit = this.#lastCommit;
     this.#journal.syncNow();
-    return new Promise((done) => {
-      this.#settling.push({ commit, done });
-      this.moved();
-    });
+    return new Promise((done) => this.#wait({ commit, until: "settled", done }));
   }
 
   /** The commit that holds the last op appended. */
@@ -112,9 +114,12 @@ export class WorkerLog implements VnodeLog, Gates {
     if (!this.#journal.append(vnodeId, sequence, this.#lastWords, end, isDurable)) throw dead();
   }
 
-  /** Appends an op that recovery found and that may lie in the page cache only. */
+  /**
+   * Appends an op that recovery found and that may lie in the page cache only. One sync follows when
+   * all are written.
+   */
   rewrite(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
-    this.#append(vnodeId, sequence, op, start, end, true);
+    this.#append(vnodeId, sequence, op, start, end, false);
   }
 
   #append(
@@ -132,34 +137,40 @@ export class WorkerLog implements VnodeLog, Gates {
     this.#journal.seal(length, isDurable);
   }
 
-  /** Resolves once everything appended so far is written. */
+  /** Resolves once everything appended so far is written. Also when the journal is dead. */
   written(): Promise<void> {
-    return new Promise((resolve) => this.#whenWritten(this.#lastCommit, resolve));
-  }
-
-  #whenWritten(commit: number, done: () => void): void {
-    if (this.#journal.writtenThrough >= commit || this.#journal.dead) done();
-    else setImmediate(() => this.#whenWritten(commit, done));
+    const commit = this.#lastCommit;
+    return new Promise((done) => this.#wait({ commit, until: "written", done }));
   }
 
   /** Calls back once this commit is durable. */
   whenDurable(commit: number, done: () => void): void {
-    this.#waiting.push({ commit, done });
+    this.#wait({ commit, until: "durable", done });
+  }
+
+  #wait(waiting: Waiting): void {
+    this.#waiting.push(waiting);
     this.moved();
   }
 
-  /** The journal has made more durable, has no room, or is dead. */
+  /** The journal has written more late, has made more durable, has no room, or is dead. */
   moved(): void {
-    if (this.#waiting.length === 0 && this.#settling.length === 0) return;
-    const { durableThrough, writtenThrough, full, dead } = this.#journal;
-    const isStuck = dead || (full && durableThrough === writtenThrough);
-    const ready = [
-      ...this.#waiting.filter(({ commit }) => commit <= durableThrough),
-      ...this.#settling.filter(({ commit }) => isStuck || commit <= durableThrough),
-    ];
-    this.#waiting = this.#waiting.filter(({ commit }) => commit > durableThrough);
-    this.#settling = this.#settling.filter(({ commit }) => !isStuck && commit > durableThrough);
+    if (this.#waiting.length === 0) return;
+    const ready = this.#waiting.filter((waiting) => this.#isOver(waiting));
+    this.#waiting = this.#waiting.filter((waiting) => !this.#isOver(waiting));
     for (const { done } of ready) done();
+  }
+
+  #isOver({ commit, until }: Waiting): boolean {
+    const { durableThrough, writtenThrough, full, dead } = this.#journal;
+    switch (until) {
+      case "durable":
+        return commit <= durableThrough;
+      case "settled":
+        return dead || (full && durableThrough === writtenThrough) || commit <= durableThrough;
+      case "written":
+        return dead || commit <= writtenThrough;
+    }
   }
 
   isOpen(gate: number): boolean {

@@ -375,7 +375,10 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
       storage?.log.moved();
       events.onDurable();
     },
-    onWritten: () => events.onDurable(),
+    onWritten: () => {
+      storage?.log.moved();
+      events.onDurable();
+    },
     onFull: (full) => {
       storage?.log.moved();
       events.onFull(full);
