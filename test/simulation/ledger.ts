@@ -3,8 +3,10 @@
  * each of its ops, which of them were promised to be durable, and which belong together.
  */
 import assert from "node:assert/strict";
+import type { Vnode } from "../../actors/vnode/vnode.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
 import { canonicalState } from "../model/vnode-state.ts";
+import { countOf, type Line, readOf, shown, type Told, tell } from "./told.ts";
 
 /** A vnode's state after one op. */
 interface Entry {
@@ -14,19 +16,22 @@ interface Entry {
 interface History {
   /** By sequence; the first is the empty state. */
   readonly entries: Entry[];
+  /** By sequence, what clients were told; where there is none, what was told before. */
+  readonly told: Told[];
   /** The last op that was acknowledged as durable … */
   durable: number;
   /** … and the last that was written: only the machine's end may take it. */
   written: number;
 }
 
-interface Part {
+export interface Part {
   readonly vnode: number;
   readonly sequence: number;
   readonly entry: Entry;
 }
 
 const EMPTY = "[]";
+const NOTHING_TOLD: Told = new Map();
 
 export class Ledger {
   readonly #histories = new Map<number, History>();
@@ -42,6 +47,12 @@ export class Ledger {
     const entry = { state: stateOf(partition) };
     assert.equal(entries.push(entry) - 1, partition.sequence, "sequences are dense");
     return { vnode, sequence: partition.sequence, entry };
+  }
+
+  /** A command was executed; `sequence`: the vnode's last op after it, if only an earlier one. */
+  executed(vnode: number, sequence: number, line: Line, nowMs: number): void {
+    const { told } = this.#of(vnode);
+    told[sequence] = tell(toldAt(told, sequence), line, nowMs);
   }
 
   /** These ops were made by one transaction. */
@@ -63,12 +74,35 @@ export class Ledger {
     }
   }
 
+  /** A vnode shows what clients were told: nothing that has expired, all that has not. */
+  judgeKeys(id: number, vnode: Vnode | undefined, nowMs: number): void {
+    const { told } = this.#of(id);
+    const sequence = vnode?.partition.sequence ?? 0;
+    const expected = shown(toldAt(told, sequence), nowMs);
+    const name = `vnode ${id} at ${nowMs}, after op ${sequence},`;
+    assert.equal(readOf(vnode, nowMs), expected, `${name} shows what clients were told`);
+  }
+
+  /** Nothing is left of keys that have expired. */
+  judgeRest({ id, partition }: Vnode, nowMs: number): void {
+    const keys = countOf(toldAt(this.#of(id).told, partition.sequence), nowMs);
+    assert.equal(partition.table.keyCount, keys, `vnode ${id} keeps the memory of expired keys`);
+  }
+
+  /** A vnode was restarted: it holds what it held. */
+  judgeSame({ id, partition }: Vnode): void {
+    const { entries } = this.#of(id);
+    assert.equal(partition.sequence, entries.length - 1, `vnode ${id} restarts with all its ops`);
+    assert.equal(stateOf(partition), entries.at(-1)?.state, `vnode ${id} holds what it held`);
+  }
+
   /** A vnode has been recovered: judges it, and takes what it holds for durable from now on. */
-  recovered(vnode: number, partition: Partition | undefined): void {
-    const history = this.#of(vnode);
-    const { entries, durable, written } = history;
+  recovered(id: number, vnode: Vnode | undefined, nowMs: number): void {
+    const history = this.#of(id);
+    const { entries, told, durable, written } = history;
+    const partition = vnode?.partition;
     const sequence = partition?.sequence ?? 0;
-    const name = `vnode ${vnode}`;
+    const name = `vnode ${id}`;
     assert.ok(sequence >= durable, `${name}: op ${durable} was durable, ${sequence} is the last`);
     assert.ok(sequence >= written, `${name}: op ${written} was written, ${sequence} is the last`);
     assert.ok(sequence < entries.length, `${name} holds op ${sequence}, which it never made`);
@@ -78,7 +112,9 @@ export class Ledger {
       entries[sequence]?.state,
       `${name} holds what it held after op ${sequence}`,
     );
+    this.judgeKeys(id, vnode, nowMs);
     entries.length = sequence + 1;
+    told.length = Math.min(told.length, sequence + 1);
     history.durable = sequence;
     history.written = sequence;
   }
@@ -99,11 +135,16 @@ export class Ledger {
   #of(vnode: number): History {
     let history = this.#histories.get(vnode);
     if (history === undefined) {
-      history = { entries: [{ state: EMPTY }], durable: 0, written: 0 };
+      history = { entries: [{ state: EMPTY }], told: [], durable: 0, written: 0 };
       this.#histories.set(vnode, history);
     }
     return history;
   }
+}
+
+function toldAt(told: readonly Told[], sequence: number): Told {
+  for (let i = sequence; i > 0; i--) if (told[i] !== undefined) return told[i] as Told;
+  return NOTHING_TOLD;
 }
 
 function stateOf(partition: Partition): string {

@@ -39,6 +39,8 @@ export class SimNode {
   isOver = false;
   /** What a disk does not explain. */
   problem: Error | undefined;
+  /** Wall time. */
+  nowMs: number;
   readonly #options: SimNodeOptions;
   readonly #args: WorkerArgs;
   readonly #earlier: EarlierFiles;
@@ -48,6 +50,7 @@ export class SimNode {
   private constructor(options: SimNodeOptions, args: WorkerArgs) {
     const { disk, config } = options;
     this.#options = options;
+    this.nowMs = options.startMs;
     this.#args = args;
     this.#earlier = new EarlierFiles({
       fs: disk.mount(),
@@ -104,7 +107,7 @@ export class SimNode {
   }
 
   #startWorker(index: number): void {
-    const { disk, ledger, random, vnodeIds, valueBytesMax, startMs } = this.#options;
+    const { disk, ledger, random, vnodeIds, valueBytesMax } = this.#options;
     const fs = disk.mount();
     // Some start long before the others.
     const delay = below(random, 3) === 0 ? below(random, 400) : 0;
@@ -114,7 +117,7 @@ export class SimNode {
       fs,
       random,
       ledger,
-      startMs,
+      startMs: this.nowMs,
       valueBytesMax,
       vnodeIds,
       released: (names) => void this.#messages.push({ worker: index, names }),
@@ -184,7 +187,21 @@ export class SimNode {
 
   /** Time goes on. */
   advance(ms: number): void {
-    for (const worker of this.workers) if (worker.state !== "dead") worker.clock.advance(ms);
+    this.nowMs += ms;
+    for (const worker of [...this.workers]) {
+      if (worker.state === "dead") continue;
+      try {
+        worker.clock.advance(ms);
+      } catch (error) {
+        this.#threw(worker, error);
+      }
+    }
+  }
+
+  /** Nobody catches what a chore throws: the thread ends. */
+  #threw(worker: SimWorker, error: unknown): void {
+    if (worker.storage?.journal.dead !== true) this.problem ??= error as Error;
+    this.kill(worker);
   }
 
   restartVnode(worker: SimWorker): void {

@@ -1,10 +1,15 @@
 /**
  * A worker without its clients: the real storage, snapshots, chores and old files, and real vnodes
- * that random ops are made on. What a thread cannot do after its end, this cannot either.
+ * that random commands are run on. What a thread cannot do after its end, this cannot either.
  */
 import assert from "node:assert/strict";
+import type { KeyCommand } from "../../actors/command.ts";
+import { CommandTable } from "../../actors/command-table.ts";
 import { Exchange } from "../../actors/gateway/exchange.ts";
-import { Vnode } from "../../actors/vnode/vnode.ts";
+import { requestOf } from "../../actors/gateway/steps.ts";
+import { Executor } from "../../actors/vnode/executor.ts";
+import { Vnode, type VnodeLog } from "../../actors/vnode/vnode.ts";
+import { vnodeId } from "../../actors/vnode/vnode-id.ts";
 import { ownsVnode } from "../../actors/worker/ownership.ts";
 import { PartitionLocks } from "../../actors/worker/partition-locks.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
@@ -18,18 +23,21 @@ import {
 import { type UpkeepHost, WorkerUpkeep } from "../../actors/worker/worker-upkeep.ts";
 import { ManualClock } from "../../runtime/base/clock.ts";
 import { below, type Random } from "../../runtime/base/prng.ts";
-import { HASH } from "../../runtime/causality/cell.ts";
 import { HybridClock } from "../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../runtime/causality/op.ts";
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { snapshotName } from "../../runtime/storage/snapshot.ts";
-import type { Partition } from "../../runtime/table/partition.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
-import { clearKey, removeCell, setElements, setStrings } from "../support/partitions.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Ledger, Part } from "./ledger.ts";
+import { type Line, randomDelete, randomLine } from "./told.ts";
 
 const SLAB_BYTES = 1024 * 1024;
-const KEYS = 8;
+const REPLY_BYTES_MAX = 64 * 1024;
+/** One command in so many removes all keys of its vnode. */
+const FLUSH_SHARE = 16;
+
+const commands = new CommandTable();
 
 export interface SimWorkerOptions {
   readonly args: WorkerArgs;
@@ -64,7 +72,6 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
   readonly stats = new WorkerStats();
   readonly clients = new Map();
   readonly locks = new PartitionLocks();
-  readonly isSweeping = true;
   readonly memoryBytes = 0;
   readonly limits;
   exchange: Exchange;
@@ -73,6 +80,10 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
   readonly #pool = new SlabPool({ slabBytes: SLAB_BYTES });
   readonly #writers = new OpWriters();
   readonly #hybridClock: HybridClock;
+  readonly #executor: Executor;
+  readonly #reply = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
+  /** Ops of the running transaction. */
+  #made: Part[] | null = null;
   /** Ops that are not promised to be durable yet, and those not even written. */
   #undurable: { readonly commit: number; readonly vnode: number; readonly sequence: number }[] = [];
 
@@ -82,6 +93,11 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     this.clock = new ManualClock(options.startMs);
     this.#hybridClock = new HybridClock(this.clock);
     this.limits = options.args.config.clients;
+    const partitions = options.args.config.keyspaces.map((keyspace) => keyspace.partitions);
+    const source = {
+      vnode: (keyspace: number, partition: number) => this.#vnode(vnodeId(keyspace, partition)),
+    };
+    this.#executor = new Executor(source, partitions);
     const gates = { isOpen: () => true };
     this.exchange = new Exchange(() => assert.fail("no ports"), gates, {
       moved: () => undefined,
@@ -112,7 +128,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     await storage.recover(this);
     if (this.state === "dead") return;
     for (const id of new Set([...ledger.vnodes(), ...this.vnodes.keys()])) {
-      if (this.owns(id)) ledger.recovered(id, this.vnodes.get(id)?.partition);
+      if (this.owns(id)) ledger.recovered(id, this.vnodes.get(id), clock.now());
     }
     this.state = "serving";
   }
@@ -121,20 +137,45 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     return ownsVnode(this.#options.args, this.index, id);
   }
 
+  /** What has expired is cleared once it is judged what came back. */
+  get isSweeping(): boolean {
+    return this.state === "serving";
+  }
+
   createVnode(id: number): Vnode {
     const { random } = this.#options;
     const log = this.storage?.log ?? assert.fail("vnodes come after the storage");
-    return new Vnode({
+    const vnode: Vnode = new Vnode({
       id,
       pool: this.#pool,
       hashSeed: 7,
       origin: { high: random.u32(), low: random.u32() },
       clock: this.#hybridClock,
       writers: this.#writers,
-      log,
-      unsynced: null,
+      log: this.#noting(log, () => vnode),
+      unsynced: log.unsynced(id >>> 16),
       random,
     });
+    return vnode;
+  }
+
+  /** Every op that a vnode makes is noted, a sweep's as well. */
+  #noting(log: VnodeLog, vnode: () => Vnode): VnodeLog {
+    return {
+      append: (id, sequence, op, start, end) => {
+        log.append(id, sequence, op, start, end);
+        const part = this.#options.ledger.appended(id, vnode().partition);
+        this.#made?.push(part);
+        const commit = this.storage?.journal.collecting ?? assert.fail();
+        this.#undurable.push({ commit, vnode: id, sequence });
+      },
+    };
+  }
+
+  #vnode(id: number): Vnode {
+    const vnode = this.vnodes.get(id) ?? this.createVnode(id);
+    this.adopt(vnode);
+    return vnode;
   }
 
   adopt(vnode: Vnode): void {
@@ -149,7 +190,16 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     return this.vnodes.values();
   }
 
-  schedule(): void {}
+  schedule(): void {
+    setImmediate(() => {
+      if (this.state !== "dead") this.#commit();
+    });
+  }
+
+  #commit(): void {
+    this.storage?.journal.commit();
+    this.#note();
+  }
 
   report(facts: object): void {
     const { error } = facts as { readonly error?: unknown };
@@ -162,19 +212,30 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     return this.state === "serving" && journal !== undefined && !journal.dead && !journal.full;
   }
 
-  /** A turn: some ops, each on one vnode or a transaction over two, and their commit. */
+  /** A turn: some commands, each on one vnode or a transaction over two, and their commit. */
   turn(opsMax: number): void {
-    const { random, vnodeIds } = this.#options;
+    const { random, vnodeIds, ledger } = this.#options;
     const own = vnodeIds.filter((id) => this.owns(id) && !this.#restarting.has(id));
     const ops = 1 + below(random, opsMax);
     for (let i = 0; i < ops && own.length > 0 && this.takesOps; i++) {
       const first = own[below(random, own.length)] as number;
       const second = own[below(random, own.length)] as number;
-      if (first === second || below(random, 3) > 0) this.#make(first);
-      else this.#options.ledger.together([this.#make(first), this.#make(second)]);
+      ledger.judgeKeys(first, this.vnodes.get(first), this.clock.now());
+      if (below(random, FLUSH_SHARE) === 0) this.#flush(first);
+      else if (first === second || below(random, 3) > 0) this.#run(first);
+      else this.#transaction([first, second]);
     }
-    this.storage?.journal.commit();
-    this.#note();
+    this.#commit();
+  }
+
+  #transaction(ids: readonly number[]): void {
+    const made: Part[] = [];
+    this.#made = made;
+    this.#executor.beginTransaction();
+    for (const id of ids) this.#run(id);
+    this.#executor.endTransaction();
+    this.#made = null;
+    this.#options.ledger.together(made);
   }
 
   /** A delete, which a full disk does not refuse. */
@@ -183,25 +244,34 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const ids = [...this.vnodes.keys()].filter((id) => this.owns(id));
     const id = ids[below(random, ids.length)];
     if (id === undefined || this.state !== "serving") return;
-    this.#make(id, (partition) => clearKey(partition, `k${below(random, KEYS)}`));
-    this.storage?.journal.commit();
-    this.#note();
+    this.#run(id, randomDelete(random));
+    this.#commit();
   }
 
-  #make(id: number, change = this.#change) {
-    const { ledger } = this.#options;
-    const vnode = this.vnodes.get(id) ?? this.createVnode(id);
-    this.adopt(vnode);
-    const journal = this.storage?.journal ?? assert.fail();
-    change(vnode.partition);
-    const part = ledger.appended(id, vnode.partition);
-    this.#undurable.push({ commit: journal.collecting, vnode: id, sequence: part.sequence });
-    return part;
+  #run(id: number, line = this.#randomLine(id)): void {
+    const executor = this.#executor;
+    const { command } = commands.findName(line[0].toLowerCase()) ?? assert.fail();
+    const nowMs = this.clock.now();
+    executor.nowMs = nowMs;
+    this.#reply.reset();
+    const request = requestOf(line.map((arg) => Buffer.from(arg)));
+    executor.runOnKey(command as KeyCommand, id >>> 16, id & 0xffff, request, this.#reply);
+    const text = this.#reply.buffer.toString("latin1", 0, this.#reply.at);
+    assert.ok(!text.startsWith("-"), `${line.join(" ")} is refused: ${text}`);
+    this.#options.ledger.executed(id, this.#vnode(id).partition.sequence, line, nowMs);
   }
 
-  readonly #change = (partition: Partition): void => {
-    randomOp(partition, this.#options.random, this.#options.valueBytesMax);
-  };
+  #randomLine(id: number): Line {
+    const { random, valueBytesMax } = this.#options;
+    return randomLine(random, this.#vnode(id).partition.sequence, valueBytesMax);
+  }
+
+  #flush(id: number): void {
+    const vnode = this.#vnode(id);
+    this.#executor.flush(vnode);
+    const { sequence } = vnode.partition;
+    this.#options.ledger.executed(id, sequence, ["FLUSH"], this.clock.now());
+  }
 
   /** Some of it is written, or durable: so far goes the promise. */
   #note(): void {
@@ -225,14 +295,14 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const ids = [...this.vnodes.keys()].filter((id) => !this.#restarting.has(id));
     const vnode = this.vnodes.get(ids[below(random, ids.length)] ?? -1);
     if (vnode === undefined || storage?.journal.dead !== false || this.state !== "serving") return;
-    const { sequence } = vnode.partition;
     this.#restarting.add(vnode.id);
     this.vnodes.delete(vnode.id);
     vnode.partition.release();
     const next = await storage.recoverVnode(vnode.id, this);
     this.#restarting.delete(vnode.id);
     if (storage.journal.dead || this.state !== "serving") return;
-    assert.equal(next.partition.sequence, sequence, "a restarted vnode holds what it held");
+    this.#options.ledger.judgeSame(next);
+    this.#options.ledger.judgeKeys(next.id, next, this.clock.now());
     this.adopt(next);
   }
 
@@ -247,34 +317,5 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
   async stop(): Promise<void> {
     await this.upkeep?.stop();
     await this.storage?.close();
-  }
-}
-
-/** One op: sets and removes strings and fields, or removes everything. */
-function randomOp(partition: Partition, random: Random, valueBytesMax: number): void {
-  const key = `k${below(random, KEYS)}`;
-  const value = `${partition.sequence}:`.padEnd(below(random, 200), "x");
-  switch (below(random, 12)) {
-    case 0:
-    case 1:
-      clearKey(partition, key);
-      return;
-    case 2:
-      partition.flush();
-      if (partition.isOpen) partition.finish();
-      else setStrings(partition, [[key, "after a flush of nothing"]]);
-      return;
-    case 3:
-    case 4:
-      setElements(partition, `h${key}`, HASH, [[`f${below(random, 3)}`, value]]);
-      return;
-    case 5:
-      removeCell(partition, `h${key}`, HASH, `f${below(random, 3)}`);
-      return;
-    case 6:
-      setStrings(partition, [[key, value.padEnd(below(random, valueBytesMax), "y")]]);
-      return;
-    default:
-      setStrings(partition, [[key, value]]);
   }
 }

@@ -19,7 +19,8 @@ import { FOLDER, isFromDisk, SimNode } from "./sim-node.ts";
 const WORKERS_MAX = 3;
 const RESERVE_BYTES = 192 * 1024;
 const START_MS = 1_800_000_000_000;
-const HOUR_MS = 3_600_000;
+/** How long a node is down: shorter than a key lives, about as long, for ever. */
+const DOWN_MS = [1, 2000, 3_600_000];
 /** Three partitions of each keyspace: with three workers each has one. */
 const VNODE_IDS = [0, 7, 15].flatMap((partition) => [partition, 65536 + partition]);
 /** How often a log fills one disk. */
@@ -41,7 +42,7 @@ class StorageWorld {
   readonly #fileBytes: number;
   readonly #logBytesMin: number;
   readonly #valueBytesMax: number;
-  #boots = 0;
+  #nowMs = START_MS;
 
   constructor(seed: number) {
     const random = seeded(seed);
@@ -83,6 +84,7 @@ class StorageWorld {
   /** Opens the folder; undefined: the disk did not let it. */
   async #open(): Promise<SimNode | undefined> {
     let node: SimNode | undefined;
+    this.#nowMs += DOWN_MS[below(this.#random, DOWN_MS.length)] as number;
     const opening = SimNode.open({
       disk: this.#disk,
       loop: this.#loop,
@@ -91,7 +93,7 @@ class StorageWorld {
       config: this.#config(),
       vnodeIds: VNODE_IDS,
       valueBytesMax: this.#valueBytesMax,
-      startMs: START_MS + this.#boots++ * HOUR_MS,
+      startMs: this.#nowMs,
     }).then((opened) => {
       node = opened;
     });
@@ -153,6 +155,7 @@ class StorageWorld {
   }
 
   #endOf(node: SimNode): void {
+    this.#nowMs = node.nowMs;
     node.end();
     if (node.problem !== undefined) throw node.problem;
   }
@@ -207,7 +210,12 @@ class StorageWorld {
     for (const worker of node.workers) worker.upkeep?.snapshot();
     await this.#quiet(node, () => false);
     if (node.problem !== undefined) throw node.problem;
-    if (!isFilled) await this.#checkFiles(node);
+    if (!isFilled) {
+      await this.#checkFiles(node);
+      for (const { vnodes } of node.workers) {
+        for (const vnode of vnodes.values()) this.#ledger.judgeRest(vnode, node.nowMs);
+      }
+    }
     await this.#stopCleanly(node);
     this.#endOf(node);
     this.#disk.crash();
