@@ -86,7 +86,7 @@ export class Executor implements KeyLookup {
   /** Runs a command over keys in several partitions. */
   runOnKeys(command: KeysCommand, keyspace: number, request: Request, reply: RespWriter): void {
     this.keyspace = keyspace;
-    if (!this.#inTransaction) this.#touched.length = 0;
+    if (!this.#inTransaction) this.#begin();
     command.execute(this, request, reply);
     if (this.#inTransaction) {
       for (const vnode of this.#touched) vnode.partition.finishInTransaction();
@@ -97,6 +97,13 @@ export class Executor implements KeyLookup {
       vnode.partition.finish();
       if (vnode.key.gate > this.gate) this.gate = vnode.key.gate;
     }
+    this.#touched.length = 0;
+  }
+
+  /** What ran before is not taken back by a throw. */
+  #begin(): void {
+    this.#touched.length = 0;
+    this.#running = null;
   }
 
   at(request: Request, i: number): KeyAccess {
@@ -147,7 +154,7 @@ export class Executor implements KeyLookup {
   /** Until `endTransaction`, commands are one: their ops are applied together or not at all. */
   beginTransaction(): void {
     this.#inTransaction = true;
-    this.#touched.length = 0;
+    this.#begin();
     this.gate = 0;
   }
 
@@ -157,6 +164,7 @@ export class Executor implements KeyLookup {
       vnode.partition.finishTransaction();
       if (vnode.key.gate > this.gate) this.gate = vnode.key.gate;
     }
+    this.#touched.length = 0;
   }
 
   /** Gives the running command up after it threw; returns the vnodes that it may have touched. */
