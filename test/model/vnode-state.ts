@@ -28,8 +28,6 @@ type CanonicalCell = CanonicalState["cells"][number];
 export function canonicalState(partition: Partition): CanonicalState {
   const { origins, opIds } = partition;
   const dot = (slot: number, counter: number) => dotOf(origins.id(slot), counter);
-  const named = allCells(partition).map((cell) => [cellName(cell.cell), cell] as const);
-  const cells = named.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, cell]) => cell);
   const calls = [...opIds.calls.values()].map(({ high, low, sequence, tries, reply }) => ({
     id: `${formatOriginId(high, low)}:${sequence}`,
     tries: tries.map((one) => dot(one.slot, one.counter)),
@@ -37,9 +35,15 @@ export function canonicalState(partition: Partition): CanonicalState {
   }));
   return {
     applied: appliedOf(partition),
-    cells,
+    cells: canonicalCells(partition),
     opIds: calls.sort((a, b) => (a.id < b.id ? -1 : 1)),
   };
+}
+
+/** What it holds, in the order of the cells' names. */
+export function canonicalCells(partition: Partition): CanonicalCell[] {
+  const named = allCells(partition).map((cell) => [cellName(cell.cell), cell] as const);
+  return named.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, cell]) => cell);
 }
 
 function appliedOf({ origins }: Partition): Record<string, number> {

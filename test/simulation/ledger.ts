@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { Vnode } from "../../actors/vnode/vnode.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
-import { canonicalState } from "../model/vnode-state.ts";
+import { canonicalCells } from "../model/vnode-state.ts";
 import { countOf, type Line, readOf, shown, type Told, tell } from "./told.ts";
 
 /** A vnode's state after one op. */
@@ -30,7 +30,7 @@ export interface Part {
   readonly entry: Entry;
 }
 
-const EMPTY = "[]";
+const EMPTY = "[[],[]]";
 const NOTHING_TOLD: Told = new Map();
 
 export class Ledger {
@@ -58,6 +58,13 @@ export class Ledger {
   /** These ops were made by one transaction. */
   together(parts: readonly Part[]): void {
     this.#transactions.push(parts);
+  }
+
+  /** The vnode has made nothing after this op: it is not logged. */
+  rolledBack(vnode: number, sequence: number): void {
+    const { entries, told } = this.#of(vnode);
+    entries.length = sequence + 1;
+    told.length = Math.min(told.length, sequence + 1);
   }
 
   promise(vnode: number, sequence: number, level: "durable" | "written"): void {
@@ -148,5 +155,8 @@ function toldAt(told: readonly Told[], sequence: number): Told {
 }
 
 function stateOf(partition: Partition): string {
-  return JSON.stringify(canonicalState(partition).cells);
+  const calls = [...partition.opIds.calls.values()].map(({ high, low, sequence }) => {
+    return `${high}:${low}:${sequence}`;
+  });
+  return JSON.stringify([canonicalCells(partition), calls.sort()]);
 }

@@ -36,6 +36,12 @@ const SLAB_BYTES = 1024 * 1024;
 const REPLY_BYTES_MAX = 64 * 1024;
 /** One command in so many removes all keys of its vnode. */
 const FLUSH_SHARE = 16;
+/** Commands of a transaction, on as many vnodes or fewer. */
+const TRANSACTION_COMMANDS_MAX = 5;
+/** One transaction in so many throws at its end. */
+const THROW_SHARE = 10;
+/** One in so many is a part of a larger one. */
+const PART_SHARE = 6;
 
 const commands = new CommandTable();
 
@@ -82,8 +88,10 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
   readonly #hybridClock: HybridClock;
   readonly #executor: Executor;
   readonly #reply = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
-  /** Ops of the running transaction. */
-  #made: Part[] | null = null;
+  /** Ops of the running command or transaction. */
+  #made: Part[] = [];
+  /** What was done for clients who are not answered yet. */
+  #replies: { readonly gate: number; readonly parts: readonly Part[] }[] = [];
   /** Ops that are not promised to be durable yet, and those not even written. */
   #undurable: { readonly commit: number; readonly vnode: number; readonly sequence: number }[] = [];
 
@@ -165,7 +173,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
       append: (id, sequence, op, start, end) => {
         log.append(id, sequence, op, start, end);
         const part = this.#options.ledger.appended(id, vnode().partition);
-        this.#made?.push(part);
+        this.#made.push(part);
         const commit = this.storage?.journal.collecting ?? assert.fail();
         this.#undurable.push({ commit, vnode: id, sequence });
       },
@@ -212,30 +220,76 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     return this.state === "serving" && journal !== undefined && !journal.dead && !journal.full;
   }
 
-  /** A turn: some commands, each on one vnode or a transaction over two, and their commit. */
+  /** A turn: some commands, each on one vnode or a transaction over several, and their commit. */
   turn(opsMax: number): void {
     const { random, vnodeIds, ledger } = this.#options;
-    const own = vnodeIds.filter((id) => this.owns(id) && !this.#restarting.has(id));
     const ops = 1 + below(random, opsMax);
-    for (let i = 0; i < ops && own.length > 0 && this.takesOps; i++) {
-      const first = own[below(random, own.length)] as number;
-      const second = own[below(random, own.length)] as number;
-      ledger.judgeKeys(first, this.vnodes.get(first), this.clock.now());
-      if (below(random, FLUSH_SHARE) === 0) this.#flush(first);
-      else if (first === second || below(random, 3) > 0) this.#run(first);
-      else this.#transaction([first, second]);
+    for (let i = 0; i < ops && this.takesOps; i++) {
+      const own = vnodeIds.filter((id) => this.owns(id) && !this.#restarting.has(id));
+      if (own.length === 0) break;
+      const id = own[below(random, own.length)] as number;
+      ledger.judgeKeys(id, this.vnodes.get(id), this.clock.now());
+      if (below(random, FLUSH_SHARE) === 0) this.#answerLater(() => this.#flush(id));
+      else if (below(random, 3) > 0) this.#answerLater(() => this.#run(id));
+      else this.#transaction(own);
     }
     this.#commit();
   }
 
-  #transaction(ids: readonly number[]): void {
-    const made: Part[] = [];
-    this.#made = made;
-    this.#executor.beginTransaction();
-    for (const id of ids) this.#run(id);
-    this.#executor.endTransaction();
-    this.#made = null;
-    this.#options.ledger.together(made);
+  /** Runs something whose reply leaves when its gate is open: then it is promised. */
+  #answerLater(run: () => void): readonly Part[] {
+    const parts: Part[] = [];
+    this.#made = parts;
+    this.#executor.gate = 0;
+    run();
+    this.#made = [];
+    this.#replies.push({ gate: this.#executor.gate, parts });
+    return parts;
+  }
+
+  /** Some commands, all or none of which are done; as parts of a larger one, with the ids of calls. */
+  #transaction(own: readonly number[]): void {
+    const { random, ledger } = this.#options;
+    const executor = this.#executor;
+    const mark = this.storage?.journal.mark() ?? assert.fail();
+    const sequences = new Map(own.map((id) => [id, this.#sequenceOf(id)]));
+    const isThrowing = below(random, THROW_SHARE) === 0;
+    const isPart = below(random, PART_SHARE) === 0;
+    const ids = Array.from({ length: 2 + below(random, TRANSACTION_COMMANDS_MAX - 1) }, () => {
+      return own[below(random, own.length)] as number;
+    });
+    let isPromised = true;
+    const parts = this.#answerLater(() => {
+      executor.beginTransaction();
+      for (const id of ids) this.#run(id);
+      const call = { high: random.u32(), low: random.u32() };
+      for (const [sequence, id] of [...new Set(ids)].entries()) {
+        if (!isPart) continue;
+        // For an id alone no reply waits: until it is synced, an intent stands for it.
+        if (!this.#vnode(id).partition.isBusy) isPromised = false;
+        executor.nameCall(id >>> 16, id & 0xffff, { ...call, sequence });
+      }
+      if (!isThrowing) executor.endTransaction();
+    });
+    if (isThrowing || !isPromised) this.#replies.pop();
+    if (isThrowing) this.#rollBack(mark, sequences);
+    else ledger.together(parts);
+  }
+
+  #sequenceOf(id: number): number {
+    return this.vnodes.get(id)?.partition.sequence ?? 0;
+  }
+
+  /** As the runtime does after a throw: nothing of it is logged, and its vnodes restart. */
+  #rollBack(mark: number, sequences: ReadonlyMap<number, number>): void {
+    const { ledger, broken } = this.#options;
+    this.storage?.journal.rewind(mark);
+    const touched = this.#executor.abandon();
+    for (const { id } of touched) ledger.rolledBack(id, sequences.get(id) ?? 0);
+    const isLogged = ({ vnode, sequence }: { vnode: number; sequence: number }) =>
+      sequence <= (sequences.get(vnode) ?? sequence);
+    this.#undurable = this.#undurable.filter(isLogged);
+    for (const vnode of touched) this.#restart(vnode).catch(broken);
   }
 
   /** A delete, which a full disk does not refuse. */
@@ -244,7 +298,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const ids = [...this.vnodes.keys()].filter((id) => this.owns(id));
     const id = ids[below(random, ids.length)];
     if (id === undefined || this.state !== "serving") return;
-    this.#run(id, randomDelete(random));
+    this.#answerLater(() => this.#run(id, randomDelete(random)));
     this.#commit();
   }
 
@@ -258,12 +312,12 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     executor.runOnKey(command as KeyCommand, id >>> 16, id & 0xffff, request, this.#reply);
     const text = this.#reply.buffer.toString("latin1", 0, this.#reply.at);
     assert.ok(!text.startsWith("-"), `${line.join(" ")} is refused: ${text}`);
-    this.#options.ledger.executed(id, this.#vnode(id).partition.sequence, line, nowMs);
+    this.#options.ledger.executed(id, this.#sequenceOf(id), line, nowMs);
   }
 
   #randomLine(id: number): Line {
     const { random, valueBytesMax } = this.#options;
-    return randomLine(random, this.#vnode(id).partition.sequence, valueBytesMax);
+    return randomLine(random, this.#sequenceOf(id), valueBytesMax);
   }
 
   #flush(id: number): void {
@@ -284,6 +338,19 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
       if (commit <= writtenThrough) this.#options.ledger.promise(vnode, sequence, level);
       return level === "written";
     });
+    this.#replies = this.#replies.filter(({ gate, parts }) => {
+      if (!storage.log.isOpen(gate)) return true;
+      for (const { vnode, sequence } of parts) {
+        this.#options.ledger.promise(vnode, sequence, this.#levelOf(vnode));
+      }
+      return false;
+    });
+  }
+
+  /** How much a reply promises. */
+  #levelOf(vnode: number): "durable" | "written" {
+    const { keyspaces } = this.#options.args.config;
+    return keyspaces[vnode >>> 16]?.durability === "always" ? "durable" : "written";
   }
 
   readonly #restarting = new Set<number>();
@@ -295,6 +362,11 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const ids = [...this.vnodes.keys()].filter((id) => !this.#restarting.has(id));
     const vnode = this.vnodes.get(ids[below(random, ids.length)] ?? -1);
     if (vnode === undefined || storage?.journal.dead !== false || this.state !== "serving") return;
+    await this.#restart(vnode);
+  }
+
+  async #restart(vnode: Vnode): Promise<void> {
+    const storage = this.storage ?? assert.fail();
     this.#restarting.add(vnode.id);
     this.vnodes.delete(vnode.id);
     vnode.partition.release();
