@@ -94,9 +94,8 @@ export class JournalJudge {
       droppedEnd = Math.max(droppedEnd, Math.min(end, at + frame.length));
       at += whole ? frame.length : SECTOR_BYTES;
     }
-    if (this.#broken === undefined && accepted > FILE_HEADER_BYTES) {
-      this.#end = { path, offset: accepted };
-    } else if (this.#end.path === "") this.#end = { path, offset: FILE_HEADER_BYTES };
+    // A file that others follow has held a frame, if none is found in it.
+    if (this.#broken === undefined) this.#end = { path, offset: accepted };
     const torn = this.#broken === undefined ? "whole" : "torn";
     return {
       firstCommit,
@@ -118,7 +117,8 @@ export class JournalJudge {
     if (frame.commit < this.#expected) {
       throw corruptJournal(found, `commit ${frame.commit} follows ${this.#expected - 1}`);
     }
-    const own = frame.commit === this.#expected || accepted > FILE_HEADER_BYTES;
+    // Behind a file's first place, what is not there was in this file.
+    const own = frame.commit === this.#expected || found.offset > FILE_HEADER_BYTES;
     const place = own || this.#end.path === "" ? { ...found, offset: accepted } : this.#end;
     this.#broken = { ...place, commit: this.#expected };
     if (missing && this.#claims >= this.#expected) {

@@ -63,6 +63,31 @@ test("a flipped bit in a frame that was durable names the file and the offset", 
   });
 });
 
+test("a frame whose header is damaged is said of the file that held it", async () => {
+  // Three frames a file, or one.
+  for (const bytes of [1500, 6000]) {
+    const disk = await newDisk();
+    const { journal } = await openJournal(disk.mount());
+    const frames: Written[] = [];
+    for (let sequence = 1; journal.fileNumber < 4; sequence++) {
+      const text = "v".repeat(bytes);
+      append(journal, 1, sequence, text);
+      frames.push(await commitNow(disk, journal, [text]));
+      await until(() => journal.durableThrough === sequence);
+      await turns(30);
+    }
+    for (const { path, offset } of frames.slice(0, -2)) {
+      disk.flip(path, offset + 1, 3);
+      await assert.rejects(recoverStates(disk.mount()), (error) => {
+        assert.ok(code("CORRUPT", path)(error));
+        assert.equal((error as CoterieError).detail.offset, offset);
+        return true;
+      });
+      disk.flip(path, offset + 1, 3);
+    }
+  }
+});
+
 test("a damaged last frame is the torn tail", async () => {
   const { disk, frames } = await fiveFrames();
   disk.flip(FIRST, (frames[4] as Written).offset + 120, 3);
