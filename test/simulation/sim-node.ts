@@ -3,18 +3,25 @@
  * that start together, die and are restarted, in one process under one seed.
  */
 import { EarlierFiles } from "../../actors/supervisor/earlier-files.ts";
+import { Scrub } from "../../actors/supervisor/scrub.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
+import { ManualClock } from "../../runtime/base/clock.ts";
 import { below, type Random } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
 import { openDataFolder } from "../../runtime/storage/data-folder.ts";
 import { systemCode } from "../../runtime/storage/files.ts";
 import { memoryFolderLock } from "../../runtime/storage/folder-lock.ts";
 import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import { type VerifyArgs, verifyFile } from "../../runtime/storage/verify.ts";
+import type { Pool } from "../../runtime/thread/pool.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SimLoop } from "./loop.ts";
+import type { Rot } from "./rot.ts";
 import { SimWorker } from "./sim-worker.ts";
 
 export const FOLDER = "/data";
+/** How soon the scrub looks for files. */
+const SCRUB_LOOK_MS = 500;
 
 /** Whether the simulated disk has given this error. */
 export function isFromDisk(error: unknown): boolean {
@@ -26,6 +33,7 @@ export interface SimNodeOptions {
   readonly disk: MemoryDisk;
   readonly loop: SimLoop;
   readonly ledger: Ledger;
+  readonly rot: Rot;
   readonly random: Random;
   readonly config: NodeConfig;
   readonly vnodeIds: readonly number[];
@@ -39,8 +47,8 @@ export class SimNode {
   isOver = false;
   /** What a disk does not explain. */
   problem: Error | undefined;
-  /** Wall time. */
-  nowMs: number;
+  /** Of the main thread. */
+  readonly #clock: ManualClock;
   readonly #options: SimNodeOptions;
   readonly #args: WorkerArgs;
   readonly #earlier: EarlierFiles;
@@ -50,7 +58,7 @@ export class SimNode {
   private constructor(options: SimNodeOptions, args: WorkerArgs) {
     const { disk, config } = options;
     this.#options = options;
-    this.nowMs = options.startMs;
+    this.#clock = new ManualClock(options.startMs);
     this.#args = args;
     this.#earlier = new EarlierFiles({
       fs: disk.mount(),
@@ -88,6 +96,10 @@ export class SimNode {
       directPorts: [],
       memory: { file: [], slabs: [] },
     });
+  }
+
+  get nowMs(): number {
+    return this.#clock.now();
   }
 
   get nodeId(): string {
@@ -157,7 +169,9 @@ export class SimNode {
   }
 
   #broken(error: unknown): void {
-    if (!this.#isExpected(error)) this.problem ??= error as Error;
+    // A folder that is known to be damaged is not served.
+    if (this.#options.rot.explains(error)) this.isOver = true;
+    else if (!this.#isExpected(error)) this.problem ??= error as Error;
   }
 
   /** As worker.ts does: what the disk did not keep is said, then the thread ends. */
@@ -187,7 +201,7 @@ export class SimNode {
 
   /** Time goes on. */
   advance(ms: number): void {
-    this.nowMs += ms;
+    this.#clock.advance(ms);
     for (const worker of [...this.workers]) {
       if (worker.state === "dead") continue;
       try {
@@ -202,6 +216,33 @@ export class SimNode {
   #threw(worker: SimWorker, error: unknown): void {
     if (worker.storage?.journal.dead !== true) this.problem ??= error as Error;
     this.kill(worker);
+  }
+
+  /** The disk turns a bit of a file at rest. */
+  turnBit(): void {
+    const { rot, random } = this.#options;
+    const { storage } = this.serving[below(random, this.serving.length)] ?? {};
+    if (storage !== undefined) rot.strike(storage, FOLDER, this.boot);
+  }
+
+  /** Reads all files at rest again, and has what is damaged replaced. */
+  scrub(): void {
+    const fs = this.#options.disk.mount();
+    new Scrub({
+      pool: {
+        run: ((_job: string, args: VerifyArgs) => verifyFile(fs, args)) as Pool["run"],
+        close: async () => undefined,
+      },
+      folder: FOLDER,
+      workers: this.workers.length,
+      clock: this.#clock,
+      timers: this.#clock,
+      lookMs: SCRUB_LOOK_MS,
+      resting: async (index) => this.serving.find((one) => one.index === index)?.storage?.resting(),
+      replace: async (index, name) => this.workers[index]?.upkeep?.replaceFile(name),
+      damaged: () => undefined,
+      failed: (error) => this.#broken(error),
+    });
   }
 
   restartVnode(worker: SimWorker): void {

@@ -14,6 +14,7 @@ import { parseReserveName } from "../../runtime/storage/reserve.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
 import { Ledger } from "./ledger.ts";
 import { SimLoop } from "./loop.ts";
+import { Rot } from "./rot.ts";
 import { FOLDER, isFromDisk, SimNode } from "./sim-node.ts";
 
 const WORKERS_MAX = 3;
@@ -26,6 +27,8 @@ const VNODE_IDS = [0, 7, 15].flatMap((partition) => [partition, 65536 + partitio
 /** How often a log fills one disk. */
 const FILLINGS = 2;
 const DURABILITIES: readonly Durability[] = ["always", "interval", "os"];
+/** Tries to turn a bit: not every file can prove what it held. */
+const TURNS = 5;
 /** Longest that a quiet node works on. */
 const QUIET_SECONDS = 40;
 
@@ -39,6 +42,7 @@ class StorageWorld {
   readonly #loop: SimLoop;
   readonly #disk: MemoryDisk;
   readonly #ledger = new Ledger();
+  readonly #rot: Rot;
   readonly #fileBytes: number;
   readonly #logBytesMin: number;
   readonly #valueBytesMax: number;
@@ -52,6 +56,7 @@ class StorageWorld {
       random: seeded(seed + 0x2000000),
       schedule: this.#loop.schedule,
     });
+    this.#rot = new Rot(this.#disk, seeded(seed + 0x3000000));
     this.#fileBytes = 8192 << below(random, 3);
     this.#logBytesMin = 1024 << below(random, 5);
     this.#valueBytesMax = below(random, 4) === 0 ? 12_000 : 400;
@@ -60,6 +65,7 @@ class StorageWorld {
   async run(): Promise<void> {
     const lives = 2 + below(this.#random, 4);
     for (let i = 0; i < lives; i++) await this.#wildLife();
+    this.#rot.heal();
     await this.#quietLife(true);
     await this.#quietLife(false);
   }
@@ -89,6 +95,7 @@ class StorageWorld {
       disk: this.#disk,
       loop: this.#loop,
       ledger: this.#ledger,
+      rot: this.#rot,
       random: this.#random,
       config: this.#config(),
       vnodeIds: VNODE_IDS,
@@ -110,6 +117,7 @@ class StorageWorld {
     const random = this.#random;
     const disk = this.#disk;
     const before = disk.operations;
+    const { refusals } = this.#rot;
     // Ends while it starts, or later, or by its own decision.
     const crashAfter = [60, 1500, Number.POSITIVE_INFINITY][below(random, 3)] as number;
     if (Number.isFinite(crashAfter)) disk.crashAt = before + below(random, crashAfter);
@@ -137,6 +145,7 @@ class StorageWorld {
     }
     disk.fault = () => undefined;
     disk.capacityBytes = Number.POSITIVE_INFINITY;
+    if (this.#rot.refusals > refusals) this.#rot.heal();
     await this.#loop.settle();
   }
 
@@ -195,7 +204,10 @@ class StorageWorld {
     else if (choice < 24) node.restartVnode(worker);
     else if (choice < 25) node.kill(worker);
     else if (choice < 30) worker.replaceSnapshot();
-    else worker.turn(4);
+    else if (choice < 33) {
+      node.turnBit();
+      if (below(random, 2) === 0) node.scrub();
+    } else worker.turn(4);
   }
 
   /** A boot on a good disk: it serves, and leaves what is needed and no more. */
@@ -207,6 +219,7 @@ class StorageWorld {
     if (node.problem !== undefined) throw node.problem;
     assert.ok(node.isServing, "a good disk lets the workers start");
     if (isFilled) await this.#fillTheDisk(node);
+    await this.#scrub(node);
     for (const worker of node.workers) worker.upkeep?.snapshot();
     await this.#quiet(node, () => false);
     if (node.problem !== undefined) throw node.problem;
@@ -220,6 +233,14 @@ class StorageWorld {
     this.#endOf(node);
     this.#disk.crash();
     await this.#loop.settle();
+  }
+
+  /** What rots is found and replaced while the node serves. */
+  async #scrub(node: SimNode): Promise<void> {
+    for (let i = 0; i < TURNS && !this.#rot.isThere; i++) node.turnBit();
+    node.scrub();
+    await this.#quiet(node, () => !this.#rot.isThere);
+    assert.ok(!this.#rot.isThere, "a damaged file is replaced");
   }
 
   async #quiet(node: SimNode, isEnough: () => boolean): Promise<void> {
