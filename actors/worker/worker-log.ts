@@ -137,10 +137,11 @@ export class WorkerLog implements VnodeLog, Gates {
     this.#journal.seal(length, isDurable);
   }
 
-  /** Resolves once everything appended so far is written. Also when the journal is dead. */
-  written(): Promise<void> {
+  /** Resolves once everything appended so far is written; rejects when the journal is dead. */
+  async written(): Promise<void> {
     const commit = this.#lastCommit;
-    return new Promise((done) => this.#wait({ commit, until: "written", done }));
+    await new Promise<void>((done) => this.#wait({ commit, until: "written", done }));
+    if (this.#journal.dead) throw dead();
   }
 
   /** Calls back once this commit is durable. */

@@ -6,6 +6,7 @@ import { EarlierFiles } from "../../actors/supervisor/earlier-files.ts";
 import { Scrub } from "../../actors/supervisor/scrub.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
 import { ManualClock } from "../../runtime/base/clock.ts";
+import { CoterieError } from "../../runtime/base/errors.ts";
 import { below, type Random } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
 import { openDataFolder } from "../../runtime/storage/data-folder.ts";
@@ -25,6 +26,8 @@ const SCRUB_LOOK_MS = 500;
 
 /** Whether the simulated disk has given this error. */
 export function isFromDisk(error: unknown): boolean {
+  // A journal that is dead says so to whoever asks something of it.
+  if (error instanceof CoterieError && error.code === "DISK_FAILED") return true;
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   return ["EPOWER", "EIO", "ENOSPC"].includes(systemCode(cause) ?? "");
 }

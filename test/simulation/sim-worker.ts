@@ -282,14 +282,15 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
 
   /** As the runtime does after a throw: nothing of it is logged, and its vnodes restart. */
   #rollBack(mark: number, sequences: ReadonlyMap<number, number>): void {
-    const { ledger, broken } = this.#options;
+    const { ledger } = this.#options;
     this.storage?.journal.rewind(mark);
     const touched = this.#executor.abandon();
     for (const { id } of touched) ledger.rolledBack(id, sequences.get(id) ?? 0);
     const isLogged = ({ vnode, sequence }: { vnode: number; sequence: number }) =>
       sequence <= (sequences.get(vnode) ?? sequence);
     this.#undurable = this.#undurable.filter(isLogged);
-    for (const vnode of touched) this.#restart(vnode).catch(broken);
+    const failed = (error: unknown) => this.report({ error });
+    for (const vnode of touched) this.#restart(vnode).catch(failed);
   }
 
   /** A delete, which a full disk does not refuse. */

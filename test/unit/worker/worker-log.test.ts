@@ -82,3 +82,21 @@ test("who waits for the log to settle waits for no room on the disk, but for wha
   assert.equal(journal.durableThrough, journal.writtenThrough);
   assert.ok(journal.isPending(1, sequence) && !journal.isPending(1, sequence - 1));
 });
+
+test("who waits for a write waits for the sync before it, and is told that the disk failed", async () => {
+  const disk = await newDisk();
+  const moved = () => log.moved();
+  const { journal } = await openJournal(disk.mount(), { onWritten: moved, onFailed: moved });
+  const log = new WorkerLog(journal, ["always"]);
+  log.append(1, 1, OP, 0, OP.length);
+  journal.commit();
+  log.append(1, 2, OP, 0, OP.length);
+  assert.equal(journal.writtenThrough, 1);
+  await log.written();
+  assert.equal(journal.writtenThrough, 2);
+  log.append(1, 3, OP, 0, OP.length);
+  const failed = assert.rejects(log.written(), { code: "DISK_FAILED" });
+  disk.fault = () => "EIO";
+  await failed;
+  await assert.rejects(log.written(), { code: "DISK_FAILED" });
+});
