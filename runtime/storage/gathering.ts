@@ -21,6 +21,8 @@ const SYNC_MS_MIN = 1;
 const WAIT_PART_MAX = 0.5;
 /** Weight of the newest in what is expected next. */
 const NEWEST = 0.2;
+/** Syncs that who does not come back is taken to need: half a dozen in time make up for it. */
+const GONE_SYNCS = 2;
 
 /** See the file comment. Times are in milliseconds of one monotonic clock. */
 export class Gathering {
@@ -55,9 +57,9 @@ export class Gathering {
     if (this.#expected === 0 || this.#syncMs < SYNC_MS_MIN || this.#returnMs > worthMs) return 0;
     const leftMs = this.#answeredAtMs + worthMs - nowMs;
     if (leftMs > 0) return leftMs;
-    // They went away: nobody waits again before others were seen to come back in time.
+    // They went away: nobody waits again before others were seen to come back in time, repeatedly.
     this.#expected = 0;
-    this.#returnMs = Number.POSITIVE_INFINITY;
+    this.#returnMs = this.#syncMs * GONE_SYNCS;
     return 0;
   }
 
