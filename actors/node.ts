@@ -214,7 +214,7 @@ class Node implements LocalNode, AdminSource {
   async #startScrub(folder: string): Promise<void> {
     const workers = this.#workers;
     const { createPool } = await import("../runtime/thread/pool.ts");
-    if (workers === undefined) return;
+    if (workers === undefined || this.#stopped !== undefined) return;
     this.#scrub = new Scrub({
       pool: createPool({ threadsMax: 1, timeoutMs: SCRUB_FILE_TIMEOUT_MS }),
       folder,

@@ -40,8 +40,15 @@ export class StartMemory {
     this.#later = later;
   }
 
-  /** Memory for what the folder holds; for tables at most what the memory limit allows. */
-  static async of({ fs, folder, config, later }: StartMemoryOptions): Promise<StartMemory> {
+  /**
+   * Memory for what the folder holds; for tables at most what the memory limit allows. None, if
+   * something is wrong: those say so who need it.
+   */
+  static of(options: StartMemoryOptions): Promise<StartMemory> {
+    return StartMemory.#of(options).catch(() => new StartMemory(options.later));
+  }
+
+  static async #of({ fs, folder, config, later }: StartMemoryOptions): Promise<StartMemory> {
     const { workers, memory } = config;
     const tables = new Array<number>(workers).fill(0);
     let largestJournal = 0;

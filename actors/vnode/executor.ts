@@ -59,6 +59,8 @@ export class Executor implements KeyLookup {
     request: Request,
     reply: RespWriter,
   ): void {
+    // Not the last command's, if this one finds no vnode.
+    this.#running = null;
     const vnode = this.#source.vnode(keyspace, partition);
     if (this.#inTransaction) {
       this.#note(vnode);
@@ -144,6 +146,7 @@ export class Executor implements KeyLookup {
 
   /** Removes every key of a vnode, as one op. */
   flush(vnode: Vnode): void {
+    if (this.#inTransaction) this.#note(vnode);
     this.#running = vnode;
     vnode.key.gate = 0;
     vnode.key.flush();

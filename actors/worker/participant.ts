@@ -214,14 +214,16 @@ export class Participant {
         return;
       }
       const mark = host.mark();
+      let replies: Buffer[];
       try {
-        const replies = this.#runParts(message);
-        done({ replies } satisfies CommitAnswer, host.executor.gate);
+        replies = this.#runParts(message);
       } catch (error) {
         host.rollBack(mark, error);
         if (tries > 1) this.#commit(message, tries - 1, done);
         else done({ replies: this.#giveUp(message, error) } satisfies CommitAnswer, 0);
+        return;
       }
+      done({ replies } satisfies CommitAnswer, host.executor.gate);
     });
   }
 

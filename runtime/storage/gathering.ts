@@ -15,10 +15,12 @@
  */
 
 // limits:
-/** Nobody waits for syncs that are shorter than what a timer can tell. */
-const SYNC_MS_MIN = 1;
+/** Nobody waits for syncs that are short beside what a timer can tell. */
+const SYNC_MS_MIN = 2;
 /** Longest waiting, as a part of what a sync takes; whoever needs longer is not waited for. */
 const WAIT_PART_MAX = 0.5;
+/** Longest waiting at all: a disk that hangs is not waited for. */
+const WAIT_MS_MAX = 10;
 /** Weight of the newest in what is expected next. */
 const NEWEST = 0.2;
 /** Syncs that who does not come back is taken to need: half a dozen in time make up for it. */
@@ -26,7 +28,7 @@ const GONE_SYNCS = 2;
 
 /** See the file comment. Times are in milliseconds of one monotonic clock. */
 export class Gathering {
-  /** Expected of the next sync. */
+  /** Expected of the next sync: what the last took, or less. */
   #syncMs = 0;
   /** Expected of those who are answered next: how long until they are back. */
   #returnMs = Number.POSITIVE_INFINITY;
@@ -39,7 +41,9 @@ export class Gathering {
     this.look(nowMs, appended);
     // Who is not back yet takes at least as long as that.
     if (this.#expected > 0) this.#learn(nowMs - this.#answeredAtMs);
-    this.#syncMs += (syncMs - this.#syncMs) * (this.#syncMs === 0 ? 1 : NEWEST);
+    // A long one is believed once others are long, too.
+    if (syncMs < this.#syncMs || this.#syncMs === 0) this.#syncMs = syncMs;
+    else this.#syncMs += Math.min(syncMs - this.#syncMs, this.#syncMs) * NEWEST;
     this.#answeredAtMs = nowMs;
     this.#expected = appended + ops;
   }
@@ -53,7 +57,7 @@ export class Gathering {
 
   /** How long a commit that could be synced now waits at most; 0: not at all. */
   waitMs(nowMs: number): number {
-    const worthMs = this.#syncMs * WAIT_PART_MAX;
+    const worthMs = Math.min(this.#syncMs * WAIT_PART_MAX, WAIT_MS_MAX);
     if (this.#expected === 0 || this.#syncMs < SYNC_MS_MIN || this.#returnMs > worthMs) return 0;
     const leftMs = this.#answeredAtMs + worthMs - nowMs;
     if (leftMs > 0) return leftMs;

@@ -29,6 +29,12 @@ export interface SyncTimes {
   note(durationMs: number): void;
 }
 
+export interface SyncsOptions {
+  readonly timers: Timers;
+  /** Without them nobody knows what a sync takes, and none waits for more ops. */
+  readonly syncTimes?: SyncTimes;
+}
+
 /** A commit and where its frame ends. */
 interface Point {
   readonly commit: number;
@@ -59,11 +65,10 @@ export class JournalSyncs {
   #retireBusy = false;
   #dead = false;
 
-  /** `times`: without it nobody knows what a sync takes, and none waits for more ops. */
-  constructor(firstFile: number, events: SyncEvents, timers: Timers, times?: SyncTimes) {
+  constructor(firstFile: number, events: SyncEvents, { timers, syncTimes }: SyncsOptions) {
     this.#events = events;
     this.#timers = timers;
-    this.#times = times;
+    this.#times = syncTimes;
     this.#durable = { commit: 0, fileNumber: firstFile, end: FILE_HEADER_BYTES };
     this.#synced = this.#durable;
   }

@@ -39,7 +39,7 @@ export interface JournalOptions extends JournalSpaceOptions {
   onDurable(commit: number): void;
   /** The journal is dead; commits after `lastDurable` have an unknown outcome. Called once. */
   onFailed(error: CoterieError, lastDurable: number): void;
-  /** A frame was written outside of `commit`: it had waited for room, or for a sync. */
+  /** A frame was written that an earlier `commit` had not: it waited for room, a sync, or ops. */
   onWritten?(): void;
   /** `full` changed. */
   onFull?(full: boolean): void;
@@ -63,6 +63,8 @@ export class Journal {
   #syncWanted = false;
   #dead = false;
   #wasFull = false;
+  /** The frame in progress was not written by a `commit`. */
+  #isLate = false;
   /** `prove` waits for room. */
   #proofWanted = false;
   /** Ends the waiting of `close`. */
@@ -83,8 +85,7 @@ export class Journal {
       failed: (error: Error) => this.#fail(error),
       appended: () => this.#arena.appended,
     };
-    const { timers, syncTimes } = options;
-    this.#syncs = new JournalSyncs(space.current.header.number, events, timers, syncTimes);
+    this.#syncs = new JournalSyncs(space.current.header.number, events, options);
     this.#startFile();
   }
 
@@ -214,15 +215,15 @@ export class Journal {
   commit(): void {
     if (this.#dead || this.#arena.ops === 0) return;
     const durable = this.#arena.durableFrom >= 0 || this.#syncWanted;
-    if (durable && this.#syncs.holds()) return;
     const length = this.#arena.frameBytes;
-    const room = this.#space.room(this.#position, length);
+    const isHeld = durable && this.#syncs.holds();
+    const room = isHeld ? "none" : this.#space.room(this.#position, length);
+    const isLate = this.#isLate;
+    this.#isLate = room === "none";
     if (room === "none") return;
     if (room === "next") this.#rotate();
-    this.#header.directoryOffset = this.#arena.layDirectory();
-    this.#header.directoryCount = this.#arena.segments;
-    this.#header.opCount = this.#arena.ops;
     if (this.#write(length) && durable) this.#sync();
+    if (isLate) this.#options.onWritten?.();
   }
 
   /** Commits what waits and makes all of it durable: interval mode, stop, rewritten tails. */
@@ -248,9 +249,6 @@ export class Journal {
     this.#proofWanted = room === "none";
     if (room === "none") return;
     if (room === "next") this.#rotate();
-    this.#header.directoryOffset = this.#arena.layDirectory();
-    this.#header.directoryCount = 0;
-    this.#header.opCount = 0;
     this.#write(SECTOR_BYTES);
   }
 
@@ -300,6 +298,9 @@ export class Journal {
   #write(length: number): boolean {
     const bytes = this.#arena.bytes;
     const file = this.#space.current;
+    this.#header.directoryOffset = this.#arena.layDirectory();
+    this.#header.directoryCount = this.#arena.segments;
+    this.#header.opCount = this.#arena.ops;
     this.#header.commit = this.#written + 1;
     this.#header.durableThrough = this.#syncs.through;
     this.#header.length = length;
@@ -327,10 +328,8 @@ export class Journal {
 
   /** Something that a commit waited for is there. */
   #tryLate(isSyncWanted: boolean): void {
-    const before = this.#written;
     if (isSyncWanted) this.syncNow();
     else this.commit();
-    if (this.#written > before) this.#options.onWritten?.();
     this.#checkIdle();
   }
 

@@ -2,6 +2,7 @@
  * Verifies files that count and are not written any more: reads all of one again and checks what
  * has a checksum. For the scrub, which finds damage while the node still has the data in memory.
  */
+import { CoterieError } from "../base/errors.ts";
 import { type Damage, damageOf } from "./damage.ts";
 import { type FileReader, systemCode } from "./files.ts";
 import {
@@ -42,6 +43,11 @@ export async function verifyFile(fs: FileReader, args: VerifyArgs): Promise<Veri
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     if (systemCode(cause) === "ENOENT") return { kind: "gone" };
+    // This node has read or written the file: it was of a known version.
+    if (error instanceof CoterieError && error.code === "FORMAT_UNKNOWN") {
+      const what = "its version has become one that nobody writes";
+      return { kind: "damaged", damage: { path, offset: 0, what } };
+    }
     return { kind: "damaged", damage: damageOf(error, path) };
   }
 }

@@ -49,6 +49,8 @@ export interface StopResult {
 
 interface Slot {
   worker: Worker | undefined;
+  /** The worker has what it begins with. */
+  begun: boolean;
   ready: boolean;
   /** What the worker said or did last before its end. */
   reason: CoterieError | undefined;
@@ -73,6 +75,7 @@ export class WorkerHost {
     this.ports = indexes.map((index) => new BatchPort(options.portOptions(index)));
     this.#slots = indexes.map(() => ({
       worker: undefined,
+      begun: false,
       ready: false,
       reason: undefined,
       window: new RestartWindow(policy),
@@ -106,7 +109,11 @@ export class WorkerHost {
     this.#phase = "stopping";
     this.#onStarted?.(new CoterieError("WORKER_DOWN", "the node was stopped while it started"));
     this.#onStarted = undefined;
-    for (const { worker } of this.#slots) if (worker) send(worker, { kind: "stop" });
+    for (const { worker, begun } of this.#slots) {
+      // Who has not begun has nothing to finish, and may not be up to hear of it.
+      if (begun && worker) send(worker, { kind: "stop" });
+      else void worker?.terminate();
+    }
     await new Promise<void>((resolve) => {
       const deadline = this.#options.timers.after(deadlineMs, resolve);
       this.#onExit = () => {
@@ -169,9 +176,13 @@ export class WorkerHost {
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
     slot.worker = worker;
+    slot.begun = false;
     slot.reason = undefined;
     (this.ports[index] as BatchPort).attach(main.port1);
-    void args(index).then((found) => send(worker, { kind: "begin", args: found }));
+    void args(index).then((found) => {
+      slot.begun ||= slot.worker === worker;
+      send(worker, { kind: "begin", args: found });
+    });
     worker.on("message", (message: FromWorker) => {
       if (message.kind === "ready") this.#workerReady(index, control.port1);
       else
@@ -211,7 +222,7 @@ export class WorkerHost {
       if (peer.worker) send(peer.worker, { kind: "peer died", peer: index });
     }
     if (this.#phase === "stopping") {
-      if (code !== 0) this.#failedStops.push(reason);
+      if (code !== 0 && slot.begun) this.#failedStops.push(reason);
       this.#onExit?.();
       return;
     }

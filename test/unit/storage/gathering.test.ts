@@ -56,6 +56,18 @@ test("nobody is waited for by a commit that has to be quick", () => {
   assert.equal(gathering.waitMs(20), 0);
 });
 
+test("a disk that hung is not waited for as long", () => {
+  const gathering = answeredOnce(2);
+  gathering.look(21, 15);
+  gathering.answered(5_030, 5_000, 5, 15);
+  assert.equal(gathering.waitMs(5_030), 6, "one long sync makes the next not much longer");
+  const slow = answeredOnce(2, 3_000);
+  assert.equal(slow.waitMs(20), 10, "at most");
+  slow.look(21, 15);
+  slow.answered(40, 5, 5, 15);
+  assert.equal(slow.waitMs(40), 2.5, "a short one is believed at once");
+});
+
 interface Load {
   readonly clients: number;
   /** Of an op, on the one thread. */
@@ -63,38 +75,41 @@ interface Load {
   readonly syncMs: number;
   /** Longest way of an answer to a client and of its next op back. */
   readonly wayMs: number;
+  /** Most ops that a client sends at once. */
+  readonly pipelineMax: number;
 }
 
 /** Ops a ms of clients that write, wait for the sync, and write again. */
 function throughput(gathers: boolean, load: Load, random: Random): number {
-  const { clients, costMs, syncMs, wayMs } = load;
+  const { clients, costMs, syncMs, wayMs, pipelineMax } = load;
   const gathering = new Gathering();
   const part = () => below(random, 1000) / 1000;
   let now = 0;
   let appended = 0;
   let answered = 0;
   let coming = Array.from({ length: clients }, () => part() * wayMs);
-  let collected = 0;
-  let sync: { endsMs: number; ops: number } | undefined;
-  while (answered < clients * 200) {
+  let collected = { clients: 0, ops: 0 };
+  let sync: { endsMs: number; clients: number; ops: number } | undefined;
+  while (answered < clients * 200 * pipelineMax) {
     coming.sort((a, b) => a - b);
     const next = coming[0] ?? Number.POSITIVE_INFINITY;
     if (sync !== undefined && sync.endsMs <= Math.max(now, next)) {
       now = Math.max(now, sync.endsMs);
-      const { ops } = sync;
+      const { ops, clients: length } = sync;
       sync = undefined;
       answered += ops;
       gathering.answered(now, syncMs, ops, appended);
       const back = now;
-      coming = [...coming, ...Array.from({ length: ops }, () => back + part() * wayMs)];
+      coming = [...coming, ...Array.from({ length }, () => back + part() * wayMs)];
     } else if (next <= now + 1) {
-      now = Math.max(now, next) + costMs;
+      const ops = 1 + below(random, pipelineMax);
+      now = Math.max(now, next) + costMs * ops;
       coming.shift();
-      appended++;
-      collected++;
+      appended += ops;
+      collected = { clients: collected.clients + 1, ops: collected.ops + ops };
       gathering.look(now, appended);
     } else now = Math.min(next, sync?.endsMs ?? next);
-    if (sync !== undefined || collected === 0) continue;
+    if (sync !== undefined || collected.ops === 0) continue;
     const waitMs = gathers ? gathering.waitMs(now) : 0;
     if (waitMs > 0) {
       // Nothing comes in the meantime: the timer ends the waiting.
@@ -102,14 +117,14 @@ function throughput(gathers: boolean, load: Load, random: Random): number {
       if (soonest > now + waitMs) now += waitMs;
       else continue;
     }
-    sync = { endsMs: now + syncMs, ops: collected };
-    collected = 0;
+    sync = { endsMs: now + syncMs, ...collected };
+    collected = { clients: 0, ops: 0 };
   }
   return answered / now;
 }
 
 test("on a slow disk, clients that were two groups are one: nearly twice the throughput", () => {
-  const load = { clients: 50, costMs: 0.01, syncMs: 5, wayMs: 0.2 };
+  const load = { clients: 50, costMs: 0.01, syncMs: 5, wayMs: 0.2, pipelineMax: 1 };
   const ratio = throughput(true, load, seeded(1)) / throughput(false, load, seeded(1));
   assert.ok(ratio > 1.6 && ratio < 2, `${ratio}`);
 });
@@ -122,6 +137,7 @@ test("whatever clients and disks are like, gathering never takes much", () => {
       costMs: (1 + below(random, 100)) / 1000,
       syncMs: (1 + below(random, 100)) / 10,
       wayMs: below(random, 60) / 10,
+      pipelineMax: below(random, 2) === 0 ? 1 : 1 + below(random, 20),
     };
     const ratio = throughput(true, load, seeded(seed)) / throughput(false, load, seeded(seed));
     assert.ok(ratio > 0.93, `seed ${seed}: ${ratio} with ${JSON.stringify(load)}`);

@@ -44,7 +44,10 @@ function watched() {
     failed: (error: Error) => log.push(`failed ${error.message}`),
     appended: () => state.appended,
   };
-  const syncs = new JournalSyncs(1, events, clock, { clock, note: () => undefined });
+  const syncs = new JournalSyncs(1, events, {
+    timers: clock,
+    syncTimes: { clock, note: () => undefined },
+  });
   return { syncs, log, clock, state };
 }
 

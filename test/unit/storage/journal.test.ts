@@ -356,36 +356,3 @@ test("closing makes everything durable and removes the file prepared in vain", a
   assert.equal(states.get(1)?.length, 10);
   assert.ok(disk.paths().every((path) => path.includes("journal")));
 });
-
-test("a frame that was written late, since it waited, is told", async () => {
-  const disk = await newDisk();
-  let told = 0;
-  const { journal } = await openJournal(disk.mount(), { onWritten: () => told++ });
-  append(journal, 1, 1, "durable");
-  journal.commit();
-  append(journal, 1, 2, "waits for the sync");
-  journal.commit();
-  assert.deepEqual([journal.writtenThrough, told], [1, 0], "in time: nobody has to be told");
-  await until(() => journal.writtenThrough === 2);
-  assert.equal(told, 1);
-  for (let i = 3; journal.pendingBytes === 0; i++) {
-    append(journal, 1, i, "x".repeat(500), false);
-    journal.commit();
-  }
-  const before = journal.writtenThrough;
-  await until(() => journal.writtenThrough > before, "room for the frame");
-  assert.equal(told, 2);
-});
-
-test("syncs of commits are measured", async () => {
-  const disk = await newDisk();
-  const clock = new ManualClock();
-  const times: number[] = [];
-  const syncTimes = { clock, note: (ms: number) => void times.push(ms) };
-  const { journal } = await openJournal(disk.mount(), { syncTimes });
-  append(journal, 1, 1, "a");
-  journal.commit();
-  clock.advance(7);
-  await until(() => journal.durableThrough === 1);
-  assert.deepEqual(times, [7]);
-});

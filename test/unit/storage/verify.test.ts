@@ -34,7 +34,7 @@ test("a snapshot and a journal file are whole, or damaged where a bit was flippe
   for (const name of [snapshot, JOURNAL]) {
     assert.equal((await verify(name)).kind, "whole");
     const bytes = disk.peek(`${FOLDER}/${name}`).length;
-    for (let at = 0; at < Math.min(end, bytes); at += 7) {
+    for (let at = 0; at < Math.min(end, bytes); at += at < 40 ? 1 : 7) {
       disk.flip(`${FOLDER}/${name}`, at, at % 8);
       const found = await verify(name);
       assert.equal(found.kind, "damaged", `${name}, byte ${at}`);

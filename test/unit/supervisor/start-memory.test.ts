@@ -19,9 +19,15 @@ async function memoryFor(
   {
     limit = 1024 * MB,
     journals = [],
-  }: { readonly limit?: number; readonly journals?: readonly number[] } = {},
+    fault,
+  }: {
+    readonly limit?: number;
+    readonly journals?: readonly number[];
+    readonly fault?: string;
+  } = {},
 ) {
-  const fs = new MemoryDisk({ random: seeded(1) }).mount();
+  const disk = new MemoryDisk({ random: seeded(1) });
+  const fs = disk.mount();
   await fs.makeFolder(FOLDER);
   const make = async (name: string, megabytes: number) => {
     const file = await fs.create(`${FOLDER}/${name}`, "new");
@@ -40,6 +46,7 @@ async function memoryFor(
     { workers: 2, memory: limit, config: { keyspaces: { default: { partitions: 4 } } } },
     { folder: FOLDER, machine: { cores: 4, memoryBytes: 2 ** 34 } },
   );
+  disk.fault = () => fault;
   const turns: (() => void)[] = [];
   const later = (run: () => void) => void turns.push(run);
   return { memory: await StartMemory.of({ fs, folder: FOLDER, config, later }), turns };
@@ -113,4 +120,12 @@ test("a pool takes the slabs that it was given first, out of the list", async ()
   assert.equal(buffers.length, 3);
   assert.equal(given.length, 0);
   assert.throws(() => new SlabPool({ given: [new SharedArrayBuffer(1024)] }), /whole slabs/);
+});
+
+test("a folder that cannot be looked at gets no memory, and no error: others say it", async () => {
+  const { memory, turns } = await memoryFor({ 0: 10 }, { journals: [1], fault: "EIO" });
+  const { file, slabs } = memory.take(0);
+  assert.equal(file.length + slabs.length, 0);
+  memory.touch();
+  assert.equal(run(turns), 0);
 });

@@ -9,3 +9,5 @@ export const PEER_DOWN = 7;
 export const THROW = 8;
 export const EXIT = 9;
 export const FILL_HEAP = 10;
+/** Channel on which a worker says that its thread is up. */
+export const UP = "the echo worker is up";

@@ -18,6 +18,7 @@ import {
   FORWARDED,
   PEER_DOWN,
   THROW,
+  UP,
   VISIT,
   VISITED,
 } from "./echo-kinds.ts";
@@ -47,6 +48,9 @@ const context: WorkerContext = openWorker({
     return args.mode === "never stops" ? new Promise(() => undefined) : undefined;
   },
 });
+const channel = new BroadcastChannel(UP);
+channel.postMessage(context.index);
+channel.close();
 args = (await context.args) as EchoArgs;
 
 function onMessage(peer: Peer, kind: number, id: number, payload: string): void {

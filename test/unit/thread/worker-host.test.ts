@@ -16,6 +16,7 @@ import {
   FORWARDED,
   PEER_DOWN,
   THROW,
+  UP,
 } from "./echo-kinds.ts";
 import type { EchoArgs, echoApi } from "./echo-worker.ts";
 import type { Received } from "./support.ts";
@@ -185,9 +186,15 @@ test("threads come up while their args are still being found, and begin with the
   await host.stop(5_000);
 });
 
-test("a worker that never began stops like any other", async () => {
+test("a worker that never began is ended at once, and that is no failed stop", async () => {
   const { host, downs } = echoHost({ args: () => new Promise(() => {}) });
+  const channel = new BroadcastChannel(UP);
+  const isUp = new Promise((resolve) => {
+    channel.onmessage = resolve;
+  });
   const started = assert.rejects(host.start(), { code: "WORKER_DOWN" });
+  await isUp;
+  channel.close();
   assert.deepEqual(await host.stop(5_000), { forced: [], failed: [] });
   await started;
   assert.deepEqual(downs, []);

@@ -1,6 +1,12 @@
 /** The executor: what a command, or a transaction, that throws takes with it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { KeyCommand } from "../../../actors/command.ts";
+import { CommandTable } from "../../../actors/command-table.ts";
+import { requestOf } from "../../../actors/gateway/steps.ts";
+import { Executor } from "../../../actors/vnode/executor.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
+import { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { slotOf } from "../../../runtime/ring/slots.ts";
 import { TestPartitions } from "../../support/test-partitions.ts";
 
@@ -41,4 +47,38 @@ test("a command that throws takes nothing with it that the one before touched", 
 
   partitions.run("MSET", A, "1", B, "2");
   assert.deepEqual(abandoned(partitions), []);
+});
+
+test("a command that finds no vnode takes nothing with it", () => {
+  const partitions = new TestPartitions();
+  let isThere = true;
+  const vnode = (keyspace: number, partition: number) => {
+    if (!isThere) throw new Error("no memory for a vnode");
+    return partitions.vnodeOf(vnodeId(keyspace, partition));
+  };
+  const executor = new Executor({ vnode }, [16]);
+  const run = (key: string) => {
+    const request = requestOf(["GET", key].map((arg) => Buffer.from(arg)));
+    const { command } = new CommandTable().findName("get") ?? assert.fail();
+    executor.runOnKey(
+      command as KeyCommand,
+      0,
+      idOf(key),
+      request,
+      new RespWriter({ bytesMax: 99 }),
+    );
+  };
+  run(A);
+  isThere = false;
+  assert.throws(() => run(B), /no memory/);
+  assert.deepEqual(executor.abandon(), []);
+});
+
+test("a transaction that has flushed vnodes takes back every one of them", () => {
+  const partitions = new TestPartitions();
+  for (const key of [A, B]) partitions.run("SET", key, "1");
+  const { executor } = partitions;
+  executor.beginTransaction();
+  for (const key of [A, B]) executor.flush(partitions.vnodeOf(idOf(key)));
+  assert.deepEqual(abandoned(partitions), [idOf(A), idOf(B)]);
 });

@@ -91,6 +91,7 @@ test("who waits for a write waits for the sync before it, and is told that the d
   log.append(1, 1, OP, 0, OP.length);
   journal.commit();
   log.append(1, 2, OP, 0, OP.length);
+  journal.commit();
   assert.equal(journal.writtenThrough, 1);
   await log.written();
   assert.equal(journal.writtenThrough, 2);
