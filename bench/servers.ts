@@ -75,10 +75,13 @@ function commandOf(options: ServerOptions, port: number, folder: string): [strin
   return [process.execPath, [...execArgv, ...fixed, ...words]];
 }
 
-/** The environment without settings of Coterie and of npm; the compile cache as `npm start`. */
+/**
+ * The environment without settings of Coterie and of npm; the compile cache as `npm start`, by its
+ * whole path: a server runs in a folder of its own.
+ */
 function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const cache = join(ROOT, "node_modules", ".cache", "coterie");
-  const env: NodeJS.ProcessEnv = { NODE_COMPILE_CACHE: cache, ...process.env };
+  const env: NodeJS.ProcessEnv = { ...process.env, NODE_COMPILE_CACHE: cache };
   for (const name of Object.keys(env)) if (/^(COTERIE_|npm_)/.test(name)) delete env[name];
   return { ...env, ...more };
 }
