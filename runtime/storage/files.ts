@@ -74,6 +74,11 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
+/** The same of what caused an error, if something did. */
+export function causeCode(error: unknown): string | undefined {
+  return systemCode(error instanceof Error && error.cause !== undefined ? error.cause : error);
+}
+
 /** Whether the disk, or the user's share of it, has no room left. */
 export function isDiskFull(error: unknown): boolean {
   const code = systemCode(error);

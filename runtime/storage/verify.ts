@@ -4,7 +4,7 @@
  */
 import { CoterieError } from "../base/errors.ts";
 import { type Damage, damageOf } from "./damage.ts";
-import { type FileReader, systemCode } from "./files.ts";
+import { causeCode, type FileReader } from "./files.ts";
 import {
   decodeFileHeader,
   decodeFrameHeader,
@@ -41,8 +41,7 @@ export async function verifyFile(fs: FileReader, args: VerifyArgs): Promise<Veri
     });
     return { kind: "whole", bytes };
   } catch (error) {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    if (systemCode(cause) === "ENOENT") return { kind: "gone" };
+    if (causeCode(error) === "ENOENT") return { kind: "gone" };
     // This node has read or written the file: it was of a known version.
     if (error instanceof CoterieError && error.code === "FORMAT_UNKNOWN") {
       const what = "its version has become one that nobody writes";

@@ -10,7 +10,7 @@ import { CoterieError } from "../../runtime/base/errors.ts";
 import { below, type Random } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
 import { openDataFolder } from "../../runtime/storage/data-folder.ts";
-import { systemCode } from "../../runtime/storage/files.ts";
+import { causeCode } from "../../runtime/storage/files.ts";
 import { memoryFolderLock } from "../../runtime/storage/folder-lock.ts";
 import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
 import { type VerifyArgs, verifyFile } from "../../runtime/storage/verify.ts";
@@ -28,8 +28,7 @@ const SCRUB_LOOK_MS = 500;
 export function isFromDisk(error: unknown): boolean {
   // A journal that is dead says so to whoever asks something of it.
   if (error instanceof CoterieError && error.code === "DISK_FAILED") return true;
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return ["EPOWER", "EIO", "ENOSPC"].includes(systemCode(cause) ?? "");
+  return ["EPOWER", "EIO", "ENOSPC"].includes(causeCode(error) ?? "");
 }
 
 export interface SimNodeOptions {
