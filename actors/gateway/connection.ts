@@ -40,6 +40,8 @@ export interface ConnectionHost {
   mayRun(connection: Connection): boolean;
   /** Runs one command; its reply goes through `reply` … `endReply`, or `defer`. */
   dispatch(connection: Connection, request: Request): void;
+  /** More than one command is there: returns where to look ahead again. */
+  lookAhead(connection: Connection, buffer: Buffer, at: number, end: number): number;
   /** Asks for `flush` at the end of the turn. */
   flushLater(connection: Connection): void;
   closed(connection: Connection): void;
@@ -117,10 +119,9 @@ export class Connection {
   /** Runs the commands in a buffer; returns where the rest begins. */
   #parse(buffer: Buffer, start: number, end: number): number {
     const { reader } = this;
-    let at = start;
+    let [at, lookAt] = [start, start];
     this.#isRunning = true;
-    while (at < end && !this.#isStopped()) {
-      if (!this.#host.mayRun(this)) break;
+    while (at < end && !this.#isStopped() && this.#host.mayRun(this)) {
       const outcome = reader.parse(buffer, at, end);
       if (outcome === INCOMPLETE) {
         at = reader.next;
@@ -132,6 +133,7 @@ export class Connection {
       }
       this.#host.dispatch(this, reader.request);
       at = reader.next;
+      if (at >= lookAt && at < end) lookAt = this.#host.lookAhead(this, buffer, at, end);
       if (this.pendingOutput > this.#outputPauseBytes()) this.#outputIsFull();
     }
     this.#isRunning = false;

@@ -19,6 +19,7 @@ import {
 } from "../gateway/connection.ts";
 import type { Dispatcher } from "../gateway/dispatcher.ts";
 import { refuseSocket } from "../gateway/listener.ts";
+import { LookAhead } from "../gateway/look-ahead.ts";
 import { SocketTransport, type TransportEvents } from "../gateway/socket-transport.ts";
 import type { Turn } from "./turn.ts";
 import type { WorkerLog } from "./worker-log.ts";
@@ -43,6 +44,7 @@ export class WorkerClients implements ConnectionHost {
   readonly #options: WorkerClientsOptions;
   readonly #clients: Map<number, Client>;
   readonly #dispatcher: Dispatcher;
+  readonly #lookAhead: LookAhead;
   readonly #turn: Turn;
   readonly #side = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
   #nextClient = 1;
@@ -53,6 +55,7 @@ export class WorkerClients implements ConnectionHost {
     this.gates = options.gates;
     this.#clients = options.clients;
     this.#dispatcher = options.dispatcher;
+    this.#lookAhead = new LookAhead(options.worker);
     this.#turn = options.turn;
   }
 
@@ -131,6 +134,10 @@ export class WorkerClients implements ConnectionHost {
 
   mayRun(connection: Connection): boolean {
     return this.#turn.mayRun(connection);
+  }
+
+  lookAhead(connection: Connection, buffer: Buffer, at: number, end: number): number {
+    return this.#lookAhead.look(buffer, at, end, connection.client.keyspace);
   }
 
   dispatch(connection: Connection, request: Request): void {

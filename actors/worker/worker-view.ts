@@ -4,6 +4,7 @@
  */
 import type { Random } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
+import type { SlabPool } from "../../runtime/table/slab-pool.ts";
 import type { CommandCatalog } from "../command-facts.ts";
 import type { Logins } from "../gateway/authentication.ts";
 import type { Client } from "../gateway/client.ts";
@@ -47,6 +48,8 @@ export interface WorkerView {
   readonly executor: Executor;
   /** Wall time of the turn, ms. */
   readonly nowMs: number;
+  /** The memory of its tables. */
+  readonly pool: SlabPool;
   /** Bytes of tables that this worker holds. */
   readonly memoryBytes: number;
   readonly clients: ReadonlyMap<number, Client>;

@@ -41,6 +41,8 @@ export class HashIndex {
   #end = 0;
 
   count = 0;
+  /** Another number after every change of what is where. */
+  changes = 0;
   /** Refs that the last `scan` found. */
   scanned = 0;
   /** Where the last `scan` put them: its `out`, or a larger array if one group did not fit it. */
@@ -66,6 +68,21 @@ export class HashIndex {
     return this.#segments.bytes + this.#directoryBytes;
   }
 
+  /** Where a look-up begins: the segment of a hash, or 0. */
+  segmentOf(hash: number): Ref {
+    return this.#directory === 0 ? 0 : this.#segmentOf(hash);
+  }
+
+  /** Where it goes on: the chunk in which this segment (0: none) should hold the hash, or 0. */
+  chunkOf(segment: Ref, hash: number): Ref {
+    return segment === 0 ? 0 : this.#segments.guess(segment, hash);
+  }
+
+  /** Brings a chunk (0: none) into the cache. Use the result, or nothing is read. */
+  touchChunk(chunk: Ref): number {
+    return chunk === 0 ? 0 : this.#segments.touch(chunk);
+  }
+
   /** First record that may have this hash (compare its key), or 0. `next` gives the others. */
   first(hash: number): Ref {
     this.#end = 0;
@@ -88,6 +105,7 @@ export class HashIndex {
   }
 
   insert(hash: number, ref: Ref): void {
+    this.#changed();
     if (this.#directory === 0) this.#open();
     let segment = this.#segmentOf(hash);
     if (this.#segments.count(segment) >= SEGMENT_KEYS_MAX && this.#splits(segment)) {
@@ -107,6 +125,7 @@ export class HashIndex {
    */
   fill(hashes: Uint32Array, refs: Uint32Array, count: number): void {
     assert(this.#directory === 0, "only an empty index is filled");
+    this.#changed();
     if (count === 0) return;
     this.#open();
     const sparse = Math.ceil(Math.log2((count * DIRECTORY_SPARSITY_MAX) / SEGMENT_KEYS_MAX));
@@ -156,6 +175,7 @@ export class HashIndex {
   /** Takes one ref out; false if it is not there. Free its record afterwards. */
   remove(hash: number, ref: Ref): boolean {
     if (!this.#find(hash, ref)) return false;
+    this.#changed();
     const segment = this.#segment;
     this.#segments.remove(segment, this.#slot - 1);
     this.#end = 0;
@@ -168,6 +188,7 @@ export class HashIndex {
   /** A record moved; false if it is not there. */
   replace(hash: number, oldRef: Ref, newRef: Ref): boolean {
     if (!this.#find(hash, oldRef)) return false;
+    this.#changed();
     this.#segments.setRef(this.#segment, this.#slot - 1, newRef);
     return true;
   }
@@ -200,6 +221,7 @@ export class HashIndex {
   /** Forgets everything and gives the memory back; the records are the caller's. */
   clear(): void {
     if (this.#directory === 0) return;
+    this.#changed();
     let position = 0;
     do {
       const segment = this.#segmentOf(position);
@@ -232,6 +254,11 @@ export class HashIndex {
       for (; slot < end; slot++) this.scannedRefs[this.scanned++] = segments.refAt(segment, slot);
     }
     return -1;
+  }
+
+  #changed(): void {
+    // A small integer always: V8 boxes larger ones.
+    this.changes = (this.changes + 1) & 0x3fffffff;
   }
 
   /** Leaves the lookup one past the ref. */

@@ -35,6 +35,12 @@ function baseOf(segment: Ref): number {
   return (segment & UNIT_MASK) << 1;
 }
 
+/** The slot that a tag should have in a segment of this depth and count. */
+function guessSlot(tag: number, depth: number, count: number): number {
+  // The first depth - window bits are equal in all tags of the segment.
+  return (((tag << (depth - windowOf(depth))) & 0xffff) * count) >>> 16;
+}
+
 /** The segments of one index: makes, reads and changes them. */
 export class HashSegments {
   /** Bytes of the heap that the segments hold. */
@@ -91,9 +97,7 @@ export class HashSegments {
     const words = this.#words(segment);
     const base = baseOf(segment);
     const count = words[base] as number;
-    const depth = (words[base + 1] as number) & 0xff;
-    // The first depth - window bits are equal in all tags of the segment.
-    let slot = (((tag << (depth - windowOf(depth))) & 0xffff) * count) >>> 16;
+    let slot = guessSlot(tag, (words[base + 1] as number) & 0xff, count);
     if (slot < count && this.tagAt(segment, slot) < tag) {
       do slot++;
       while (slot < count && this.tagAt(segment, slot) < tag);
@@ -101,6 +105,25 @@ export class HashSegments {
       while (slot > 0 && this.tagAt(segment, slot - 1) >= tag) slot--;
     }
     return slot;
+  }
+
+  /** The chunk that should hold a hash; 0 if the segment is empty. */
+  guess(segment: Ref, hash: number): Ref {
+    const words = this.#words(segment);
+    const base = baseOf(segment);
+    const count = words[base] as number;
+    if (count === 0) return 0;
+    const depth = (words[base + 1] as number) & 0xff;
+    const slot = guessSlot((hash << windowOf(depth)) >>> 16, depth, count);
+    return words[base + HEADER_WORDS + (slot >>> CHUNK_SHIFT)] as Ref;
+  }
+
+  /** Reads a word of each cache line that a chunk may lie in. */
+  touch(chunk: Ref): number {
+    const words = this.#words(chunk);
+    const base = baseOf(chunk);
+    const last = base + CHUNK_BYTES / 4 - 1;
+    return (words[base] as number) ^ (words[base + TAG_WORDS] as number) ^ (words[last] as number);
   }
 
   /** First slot of the upper half, as the hash bit behind the segment's prefix says. */

@@ -20,6 +20,7 @@ import { Garbage, SETTLE_ITEMS_MAX } from "./garbage.ts";
 import { GeneralCells } from "./general-cells.ts";
 import { HashIndex } from "./hash-index.ts";
 import { Heap } from "./heap.ts";
+import { KeysAhead } from "./keys-ahead.ts";
 import { OrderedIndex } from "./ordered-index.ts";
 import { BLOB, COLLECTION, EXPIRY, HEADLESS, MARKED, Records, recordBytes } from "./record.ts";
 import type { Ref, SlabPool } from "./slab-pool.ts";
@@ -48,6 +49,7 @@ export class MemoryTable {
   /** Hash of the key last looked up. */
   hash = 0;
   readonly #seed: number;
+  readonly #ahead: KeysAhead;
   /** MARKED or 0: what a record that the running snapshot has, or needs no more, is marked with. */
   mark = 0;
   /** Told of every record that is about to change while a snapshot has not got it; else null. */
@@ -70,6 +72,7 @@ export class MemoryTable {
 
   constructor(pool: SlabPool, seed: number, origins: Origins) {
     this.#seed = seed;
+    this.#ahead = KeysAhead.of(pool);
     this.heap = new Heap(pool);
     const records = Records.of(pool);
     this.records = records;
@@ -97,9 +100,14 @@ export class MemoryTable {
 
   /** The record of a key, or 0. Leaves the key's hash in `hash`. */
   find(source: Buffer, start: number, end: number): Ref {
+    const keys = this.keys;
+    const known = this.#ahead.recall(keys, source, start, end);
+    if (known !== 0) {
+      this.hash = this.#ahead.hash;
+      return known;
+    }
     const hash = hashBytes(source, start, end, this.#seed);
     this.hash = hash;
-    const keys = this.keys;
     for (let ref = keys.first(hash); ref !== 0; ref = keys.next()) {
       if (this.records.keyEquals(ref, source, start, end)) return ref;
     }

@@ -99,6 +99,11 @@ export class Partition {
     return this.#own;
   }
 
+  /** Brings what an op needs of it into the cache. Use the result, or nothing is read. */
+  touch(): number {
+    return this.sequence ^ (this.origins.applied[0] as number) ^ this.table.op.slot;
+  }
+
   get parkedCount(): number {
     return this.#parking.count;
   }

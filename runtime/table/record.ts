@@ -44,6 +44,8 @@ export const COPY = 32;
 export const MARKED = 128;
 
 export const HEADER_BYTES = 24;
+/** Words of a cache line. */
+const LINE_WORDS = 16;
 const ELEMENT_BYTES = 8;
 const COLLECTION_BYTES = 8;
 const EXPIRY_BYTES = 24;
@@ -112,6 +114,22 @@ export class Records {
   /** Byte position of a record in its slab. */
   at(ref: Ref): number {
     return (ref & 0x7fffff) << 3;
+  }
+
+  /**
+   * Brings a record (0: none) into the cache, of a large one the beginning. Use the result, or
+   * nothing is read.
+   */
+  touch(ref: Ref): number {
+    if (ref === 0) return 0;
+    const words = this.words(ref);
+    const at = this.at(ref) >>> 2;
+    const bytes = HEADER_BYTES + ((words[at + 2] as number) >>> 16) + (words[at + 3] as number);
+    const last = at + ((bytes - 1) >>> 2);
+    return (
+      (words[Math.min(at + LINE_WORDS, last)] as number) ^
+      (words[Math.min(at + 2 * LINE_WORDS, last)] as number)
+    );
   }
 
   kind(ref: Ref): number {

@@ -80,6 +80,9 @@ export class FakeConnection implements ConnectionHost {
   readonly gates = { isOpen: (gate: number) => gate <= this.openThrough };
   answer: Answer = echo();
   ran: string[] = [];
+  /** What was looked ahead at, and how many bytes a look takes in. */
+  lookedAt: string[] = [];
+  bytesAhead = Number.POSITIVE_INFINITY;
   closedCount = 0;
   /** Commands that the turn still has time for. */
   time = Number.POSITIVE_INFINITY;
@@ -95,6 +98,11 @@ export class FakeConnection implements ConnectionHost {
   mayRun(connection: Connection): boolean {
     connection.isLate = this.time-- <= 0;
     return !connection.isLate;
+  }
+
+  lookAhead(_connection: Connection, buffer: Buffer, at: number, end: number): number {
+    this.lookedAt.push(buffer.toString("latin1", at, end));
+    return Math.min(end, at + this.bytesAhead);
   }
 
   dispatch(connection: Connection, request: Request): void {

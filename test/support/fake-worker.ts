@@ -13,6 +13,7 @@ import {
   type ConnectionHost,
   type Transport,
 } from "../../actors/gateway/connection.ts";
+import { LookAhead } from "../../actors/gateway/look-ahead.ts";
 import { everySlice, replySlices } from "../../actors/gateway/sliced.ts";
 import { SlotMap } from "../../actors/gateway/slot-map.ts";
 import { wrongArguments } from "../../actors/vnode/commands/errors.ts";
@@ -30,6 +31,7 @@ import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { embeddedConfig } from "../../runtime/config/embedded.ts";
 import type { ClientsConfig, NodeConfig } from "../../runtime/config.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
+import type { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { encodeCommand, type Plain, plain, type Reply, ReplyReader } from "./resp.ts";
 import { TestPartitions } from "./test-partitions.ts";
 
@@ -109,6 +111,10 @@ export class FakeWorker implements WorkerView {
 
   get executor(): Executor {
     return this.partitions.executor;
+  }
+
+  get pool(): SlabPool {
+    return this.partitions.pool;
   }
 
   get nowMs(): number {
@@ -258,11 +264,13 @@ export class FakeNode {
       nowMs: worker.nowMs,
     });
     worker.clients.set(client.id, client);
+    const ahead = new LookAhead(worker);
     const host: ConnectionHost = {
       limits: worker.limits,
       gates: { isOpen: () => true },
       dispatch: (connection, request) => this.#dispatch(connection, request),
       mayRun: () => true,
+      lookAhead: (_, buffer, at, end) => ahead.look(buffer, at, end, client.keyspace),
       flushLater() {},
       closed: (connection) => void worker.clients.delete(connection.client.id),
     };

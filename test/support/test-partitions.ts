@@ -19,7 +19,7 @@ import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { encodeCommand, type Plain, plain, type Reply, ReplyReader } from "./resp.ts";
 
-const PARTITIONS = 16;
+export const PARTITIONS = 16;
 /** Small: a slab is cleared when it is made, and tests make partitions by the hundred. */
 const SLAB_BYTES = 256 * 1024;
 const table = new CommandTable();
@@ -29,6 +29,7 @@ const NO_CLIENT = Object.create(null) as Client;
 export class TestPartitions {
   readonly clock = new ManualClock();
   readonly ops: { vnode: number; op: Buffer }[] = [];
+  readonly pool = new SlabPool({ slabBytes: SLAB_BYTES });
   readonly executor: Executor;
   readonly vnodes = new Map<number, Vnode>();
   /** The vnode with this id, made if there is none. */
@@ -37,7 +38,7 @@ export class TestPartitions {
 
   constructor(seed = 1) {
     const random = seeded(seed);
-    const pool = new SlabPool({ slabBytes: SLAB_BYTES });
+    const { pool } = this;
     const clock = new HybridClock(this.clock);
     const writers = new OpWriters();
     const log = {
@@ -64,9 +65,14 @@ export class TestPartitions {
     const reader = new RespReader();
     const bytes = encodeCommand(args);
     if (reader.parse(bytes, 0, bytes.length) !== PARSED) throw new Error(reader.error);
+    return this.runParsed(reader);
+  }
+
+  /** As `run`, for the command that a reader has parsed. */
+  runParsed(reader: RespReader): Reply {
     const { request } = reader;
     const entry = table.find(request);
-    if (entry === undefined) throw new Error(`no command ${String(args[0])}`);
+    if (entry === undefined) throw new Error(`no command ${request.text(0)}`);
     const { command } = entry;
     const reply = new RespWriter({ bytesMax: 1 << 30 });
     reply.protocol = this.protocol;

@@ -210,3 +210,24 @@ test("a scan keeps what it found when the next group has no room", () => {
   for (let ref = 1; ref <= 100; ref++) index.insert(hashOf(ref), ref);
   assert.equal(new Set(scanAll(index, 24, 25)).size, 100);
 });
+
+test("every change is told by another number, and no look-up is", () => {
+  const { index } = indexOver(uniform);
+  const told = new Set([index.changes]);
+  const steps = [
+    () => index.insert(uniform(1), 1),
+    () => index.replace(uniform(1), 1, 1),
+    () => index.insert(uniform(2), 2),
+    () => index.remove(uniform(2), 2),
+    () => index.clear(),
+    () => index.fill(Uint32Array.of(uniform(3)), Uint32Array.of(3), 1),
+  ];
+  for (const step of steps) {
+    step();
+    assert.ok(!told.has(index.changes), String(step));
+    told.add(index.changes);
+  }
+  index.first(uniform(3));
+  assert.equal(index.remove(uniform(4), 4), false);
+  assert.ok(told.has(index.changes));
+});
