@@ -9,6 +9,7 @@
  */
 import { copyBytes } from "../../runtime/base/bytes.ts";
 import { LIST } from "../../runtime/causality/cell.ts";
+import { hlcWallMs } from "../../runtime/causality/hlc.ts";
 import type { PositionPush } from "../../runtime/causality/position.ts";
 import {
   POSITION_LEVEL_BYTES,
@@ -175,7 +176,7 @@ export class ElementAccess {
     const typeKind = type | (counterKind << KIND_COUNTER_SHIFT);
     opened.begin();
     if (view.type === ABSENT || view.hasHidden) this.#makeRoom(type);
-    const copyAt = view.expiryAt;
+    const copyAt = view.expiryAt === 0 ? 0 : this.#copyOfExpiry();
     const key = opened.key;
     partition.writer.setElement(
       key,
@@ -205,6 +206,19 @@ export class ElementAccess {
       opened.table.op.covers,
     );
     if (view.type === ABSENT || view.live !== null) opened.reopen();
+  }
+
+  /**
+   * The copy of the key's expiry that an element carries; 0: none. A copy counts unless a head was
+   * born before that time. Where the wall clock was set back, stamps are ahead of it, and so is a
+   * head's birth: its elements carry none, or they would be gone at that time whatever the key's
+   * expiry is then (docs/decisions/0056).
+   */
+  #copyOfExpiry(): number {
+    const { view } = this;
+    const { hlc } = this.#opened.table.op;
+    const bornMs = view.type === ABSENT ? hlcWallMs(hlc) : view.headBornMs;
+    return bornMs < view.expiryAt ? view.expiryAt : 0;
   }
 
   /** Before the first element of a collection, and over what another type left hidden. */

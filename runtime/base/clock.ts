@@ -38,6 +38,8 @@ export const systemTimers: Timers = {
 export class ManualClock implements Clock, Timers {
   #now: number;
   #start: number;
+  /** What the wall clock was set ahead or back by. */
+  #shiftMs = 0;
   #next = 1;
   readonly #pending = new Map<number, { at: number; run: () => void }>();
 
@@ -47,7 +49,12 @@ export class ManualClock implements Clock, Timers {
   }
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#shiftMs;
+  }
+
+  /** Somebody sets the wall clock, ahead or back: no time passes. */
+  shift(ms: number): void {
+    this.#shiftMs += ms;
   }
 
   monotonicMs(): number {

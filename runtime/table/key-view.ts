@@ -120,6 +120,15 @@ export class KeyView {
     return this.ref === 0 ? [] : this.#partition.mutations.cells.versions(this.ref);
   }
 
+  /** When the oldest head of the shown type was born (HLC), wall ms; 0: there is none. */
+  get headBornMs(): number {
+    const flags = this.#flags();
+    if (flags & HEADLESS) return 0;
+    if ((flags & BLOB) === 0) return hlcWallMs(this.#table.records.hlc(this.ref));
+    const births = this.heads().filter(({ type }) => type === this.type);
+    return births.length === 0 ? 0 : Math.min(...births.map(({ hlc }) => hlcWallMs(hlc)));
+  }
+
   #openGeneral(nowMs: number): number {
     const { origins } = this.#partition;
     const table = this.#table;

@@ -12,6 +12,7 @@ import type {
   NeutralMutation,
   Origin,
 } from "./harness.ts";
+import { wallOf } from "./harness.ts";
 import type { Num } from "./numbers.ts";
 import { addNums, formatNum, INT_MAX, INT_MIN } from "./numbers.ts";
 import type { KeyCells, Version } from "./version.ts";
@@ -87,10 +88,15 @@ export function removeHidden(at: Coordinator, key: Bytes, view: View): NeutralMu
   return [...elements, { kind: "remove", cell: headOf(key), covers: view.hiddenHeads }];
 }
 
-/** The element's copy of its key's expiry, as a part of its `set`. */
+/**
+ * The element's copy of its key's expiry, as a part of its `set`. None, if it would count although
+ * there is a head: one that was born at that time or later, since the clock was set back.
+ */
 export function copyOf(at: Coordinator, key: Bytes): { readonly copy?: number } {
-  const { until } = at.view(key);
-  return until === null || at.broken === "no-copy" ? {} : { copy: until };
+  const { until, heads, type } = at.view(key);
+  if (until === null || at.broken === "no-copy") return {};
+  const births = heads.filter((head) => head.type === type).map((head) => wallOf(head.hlc));
+  return births.length > 0 && Math.min(...births) >= until ? {} : { copy: until };
 }
 
 /** The removal of shown elements; that of the last one takes all that is left of the key. */

@@ -61,6 +61,7 @@ export class SimNode {
     const { disk, config } = options;
     this.#options = options;
     this.#clock = new ManualClock(options.startMs);
+    options.ledger.clockAt(options.startMs);
     this.#args = args;
     this.#earlier = new EarlierFiles({
       fs: disk.mount(),
@@ -204,6 +205,7 @@ export class SimNode {
   /** Time goes on. */
   advance(ms: number): void {
     this.#clock.advance(ms);
+    this.#options.ledger.clockAt(this.nowMs);
     for (const worker of [...this.workers]) {
       if (worker.state === "dead") continue;
       try {
@@ -212,6 +214,13 @@ export class SimNode {
         this.#threw(worker, error);
       }
     }
+  }
+
+  /** The wall clock is set, ahead or back. */
+  shiftClock(ms: number): void {
+    this.#clock.shift(ms);
+    this.#options.ledger.clockAt(this.nowMs);
+    for (const worker of this.workers) worker.clock.shift(ms);
   }
 
   /** Nobody catches what a chore throws: the thread ends. */

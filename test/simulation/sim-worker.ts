@@ -222,13 +222,12 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
 
   /** A turn: some commands, each on one vnode or a transaction over several, and their commit. */
   turn(opsMax: number): void {
-    const { random, vnodeIds, ledger } = this.#options;
+    const { random, vnodeIds } = this.#options;
     const ops = 1 + below(random, opsMax);
     for (let i = 0; i < ops && this.takesOps; i++) {
       const own = vnodeIds.filter((id) => this.owns(id) && !this.#restarting.has(id));
       if (own.length === 0) break;
       const id = own[below(random, own.length)] as number;
-      ledger.judgeKeys(id, this.vnodes.get(id), this.clock.now());
       if (below(random, FLUSH_SHARE) === 0) this.#answerLater(() => this.#flush(id));
       else if (below(random, 3) > 0) this.#answerLater(() => this.#run(id));
       else this.#transaction(own);
@@ -307,6 +306,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const executor = this.#executor;
     const { command } = commands.findName(line[0].toLowerCase()) ?? assert.fail();
     const nowMs = this.clock.now();
+    this.#options.ledger.judgeKeys(id, this.vnodes.get(id), nowMs);
     executor.nowMs = nowMs;
     this.#reply.reset();
     const request = requestOf(line.map((arg) => Buffer.from(arg)));

@@ -22,6 +22,8 @@ const RESERVE_BYTES = 192 * 1024;
 const START_MS = 1_800_000_000_000;
 /** How long a node is down: shorter than a key lives, about as long, for ever. */
 const DOWN_MS = [1, 2000, 3_600_000];
+/** What the wall clock is set by. */
+const SHIFTS_MS = [-3_600_000, -3000, -200, 3000];
 /** Three partitions of each keyspace: with three workers each has one. */
 const VNODE_IDS = [0, 7, 15].flatMap((partition) => [partition, 65536 + partition]);
 /** How often a log fills one disk. */
@@ -91,6 +93,7 @@ class StorageWorld {
   async #open(): Promise<SimNode | undefined> {
     let node: SimNode | undefined;
     this.#nowMs += DOWN_MS[below(this.#random, DOWN_MS.length)] as number;
+    if (below(this.#random, 4) === 0) this.#nowMs += this.#someShift();
     const opening = SimNode.open({
       disk: this.#disk,
       loop: this.#loop,
@@ -110,6 +113,10 @@ class StorageWorld {
       if (!isFromDisk(error)) throw error;
     }
     return node;
+  }
+
+  #someShift(): number {
+    return SHIFTS_MS[below(this.#random, SHIFTS_MS.length)] as number;
   }
 
   /** A boot with load and faults, and its end. */
@@ -198,7 +205,8 @@ class StorageWorld {
     const isStarting = node.serving.length > 0 && !node.isServing;
     const choice = below(random, 100);
     if (choice < (isStarting ? 50 : 12)) node.advance(100 + below(random, 1500));
-    else if (choice < 17) node.deliver();
+    else if (choice < 16) node.deliver();
+    else if (choice < 17) node.shiftClock(this.#someShift());
     else if (worker.state !== "serving") return;
     else if (choice < 21) worker.upkeep?.snapshot();
     else if (choice < 24) node.restartVnode(worker);
@@ -226,7 +234,10 @@ class StorageWorld {
     if (!isFilled) {
       await this.#checkFiles(node);
       for (const { vnodes } of node.workers) {
-        for (const vnode of vnodes.values()) this.#ledger.judgeRest(vnode, node.nowMs);
+        for (const vnode of vnodes.values()) {
+          this.#ledger.judgeKeys(vnode.id, vnode, node.nowMs);
+          this.#ledger.judgeRest(vnode, node.nowMs);
+        }
       }
     }
     await this.#stopCleanly(node);

@@ -76,6 +76,8 @@ export function tell(told: Told, [name, key = "", ...args]: Line, nowMs: number)
   const next = new Map(name === "FLUSH" ? [] : told);
   const known = told.get(key);
   const before = known !== undefined && isThere(known, nowMs) ? known : NOTHING;
+  // What has expired may be there still, for a clock that is set back.
+  if (before === NOTHING && !["SET", "HSET", "FLUSH"].includes(name)) return told;
   const [first = "", second = "", third = ""] = args;
   let { fields, until } = before;
   switch (name) {
@@ -107,6 +109,29 @@ const NOTHING: ToldKey = { fields: {}, until: 0 };
 
 function isThere({ until }: ToldKey, nowMs: number): boolean {
   return until === 0 || until > nowMs;
+}
+
+/**
+ * What is told once a vnode was read. Of keys whose time had passed before the clock was set back
+ * (`latestMs`: the latest it has been) those stay that the vnode shows: it may have swept the others.
+ */
+export function resolve(
+  told: Told,
+  vnode: Vnode | undefined,
+  nowMs: number,
+  latestMs: number,
+): Told {
+  const hasPassed = ({ until }: ToldKey) => until > nowMs && until <= latestMs;
+  const names = [...told].filter(([, key]) => hasPassed(key)).map(([name]) => name);
+  const gone = names.filter((name) => !shows(vnode, name, nowMs));
+  if (gone.length === 0) return told;
+  return new Map([...told].filter(([name]) => !gone.includes(name)));
+}
+
+function shows(vnode: Vnode | undefined, name: string, nowMs: number): boolean {
+  if (vnode === undefined) return false;
+  vnode.key.nowMs = nowMs;
+  return canonicalValue(vnode.key, name).type !== null;
 }
 
 /** The keys that are there now, as text. */

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { HLC_EPOCH_MS, type NeutralMutation } from "../../model/harness.ts";
 import { VnodeReplica } from "../../model/vnode-replica.ts";
+import { TestPartitions } from "../../support/test-partitions.ts";
 
 const NOW = HLC_EPOCH_MS + 1_000_000;
 const UNTIL = NOW + 5000;
@@ -67,4 +68,41 @@ test("DEL of a key that only holds what is absent is no op", () => {
   const made = at.run({ argv: ["DEL", "key"] }, UNTIL);
 
   assert.deepEqual(made, { reply: 0 });
+});
+
+for (const [type, make, add, read] of [
+  ["hash", ["HSET", "key", "a", "1"], ["HSET", "key", "b", "2"], ["HKEYS", "key"]],
+  ["set", ["SADD", "key", "a"], ["SADD", "key", "b"], ["SMEMBERS", "key"]],
+  ["list", ["RPUSH", "key", "a"], ["RPUSH", "key", "b"], ["LRANGE", "key", "0", "-1"]],
+] as const) {
+  test(`a ${type} made after the clock was set back keeps what was added to it under an expiry`, () => {
+    const partitions = new TestPartitions();
+    partitions.run("SET", "key", "stamped an hour ahead");
+    partitions.clock.shift(-3_600_000);
+    partitions.run("DEL", "key");
+    partitions.run(...make);
+    partitions.run("PEXPIRE", "key", "1000");
+    partitions.run(...add);
+    partitions.run("PEXPIRE", "key", "60000");
+    partitions.clock.advance(2000);
+
+    assert.deepEqual([...(partitions.read(...read) as string[])].sort(), ["a", "b"]);
+    partitions.assertReplays([...read]);
+    partitions.clock.advance(60_000);
+    assert.equal(partitions.read("EXISTS", "key"), 0);
+  });
+}
+
+test("a collection that is renamed after the clock was set back expires as a whole, and not before", () => {
+  const partitions = new TestPartitions();
+  partitions.run("SET", "{t}", "stamped an hour ahead");
+  partitions.clock.shift(-3_600_000);
+  partitions.run("HSET", "{t}a", "f", "1", "g", "2");
+  partitions.run("PEXPIRE", "{t}a", "1000");
+  partitions.run("RENAME", "{t}a", "{t}b");
+  partitions.run("PERSIST", "{t}b");
+  partitions.clock.advance(2000);
+
+  assert.equal(partitions.read("HLEN", "{t}b"), 2);
+  partitions.assertReplays(["HGETALL", "{t}b"]);
 });
