@@ -53,6 +53,8 @@ interface Open {
   readonly logged: Promise<void>;
   /** Every part has been acknowledged. */
   isDone: boolean;
+  /** How often its parts are just being asked for again: until then their op ids are needed. */
+  redos: number;
 }
 
 /** Where a test may end the process: the intent is logged, or the first of the parts is done. */
@@ -181,7 +183,7 @@ export class CrossWorker {
     host.schedule();
     const commit = Math.floor(gate / 2);
     const logged = new Promise<void>((resolve) => host.gates.whenDurable(commit, resolve));
-    this.#open.set(intent.id, { intent, logged, isDone: false });
+    this.#open.set(intent.id, { intent, logged, isDone: false, redos: 0 });
     this.#claims.delete(claim);
     await logged;
     this.onPoint?.("logged");
@@ -228,13 +230,14 @@ export class CrossWorker {
   async #settle(): Promise<void> {
     if (this.#isSettling) return;
     this.#isSettling = true;
-    const done = [...this.#open.values()].filter((open) => open.isDone);
+    const done = [...this.#open.values()].filter(isSettleable);
     const forget = this.#forget;
     this.#forget = [];
     // Their intents must be gone for good before anybody forgets.
     if (forget.length > 0) await new Promise<void>((resolve) => this.#host.gates.sync(resolve));
     const isDurable = await this.#sync(done, forget);
-    if (isDurable) this.#remove(done);
+    // Meanwhile a worker may have started and asked for what it is owed.
+    if (isDurable) this.#remove(done.filter(isSettleable));
     else this.#forget = [...forget, ...this.#forget];
     this.#isSettling = false;
     if (!isDurable || this.#forget.length > 0 || [...this.#open.values()].some((o) => o.isDone)) {
@@ -293,22 +296,24 @@ export class CrossWorker {
 
   async #redo(): Promise<void> {
     for (const intent of this.#intents.all()) {
-      this.#open.set(intent.id, { intent, logged: Promise.resolve(), isDone: false });
+      this.#open.set(intent.id, { intent, logged: Promise.resolve(), isDone: false, redos: 0 });
     }
-    for (const { intent } of [...this.#open.values()]) {
-      await this.#redoParts(intent, () => true);
-      this.done(intent.id);
+    for (const open of [...this.#open.values()]) {
+      await this.#redoParts(open, () => true);
+      this.done(open.intent.id);
     }
   }
 
   /** Asks for an intent's parts once more, those of some workers only. */
-  async #redoParts(intent: Intent, isMeant: (worker: number) => boolean): Promise<void> {
-    const { id, nowMs, parts } = intent;
+  async #redoParts(open: Open, isMeant: (worker: number) => boolean): Promise<void> {
+    const { id, nowMs, parts } = open.intent;
+    open.redos++;
     for (const [worker, own] of byWorker(this.#host, parts)) {
       if (isMeant(worker)) {
         await this.commit(worker, { id, nowMs, protocol: 2, parts: own }, () => {});
       }
     }
+    open.redos--;
   }
 
   async #resolveWith(peer: number): Promise<void> {
@@ -329,9 +334,11 @@ export class CrossWorker {
   async #give(worker: number): Promise<void> {
     await this.#redone;
     const open = [...this.#open.values()].sort((a, b) => a.intent.nowMs - b.intent.nowMs);
-    for (const { intent, logged } of open) {
-      await logged;
-      await this.#redoParts(intent, (owner) => owner === worker);
+    for (const one of open) {
+      await one.logged;
+      // It may be settled by now, and its op ids forgotten: it would be done twice.
+      if (this.#open.get(one.intent.id) !== one) continue;
+      await this.#redoParts(one, (owner) => owner === worker);
     }
   }
 
@@ -339,4 +346,9 @@ export class CrossWorker {
   workerDied(worker: number): void {
     for (const claim of this.#claims) if (claim.workers.has(worker)) claim.isLost = true;
   }
+}
+
+/** Whether nobody needs an intent any more, once its parts are durable. */
+function isSettleable({ isDone, redos }: Open): boolean {
+  return isDone && redos === 0;
 }

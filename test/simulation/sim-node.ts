@@ -9,18 +9,16 @@ import { ManualClock } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
 import { below, type Random } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
-import { openDataFolder } from "../../runtime/storage/data-folder.ts";
 import { causeCode } from "../../runtime/storage/files.ts";
-import { memoryFolderLock } from "../../runtime/storage/folder-lock.ts";
 import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
 import { type VerifyArgs, verifyFile } from "../../runtime/storage/verify.ts";
 import type { Pool } from "../../runtime/thread/pool.ts";
+import { FOLDER, openFolder } from "./boot.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SimLoop } from "./loop.ts";
 import type { Rot } from "./rot.ts";
 import { SimWorker } from "./sim-worker.ts";
 
-export const FOLDER = "/data";
 /** How soon the scrub looks for files. */
 const SCRUB_LOOK_MS = 500;
 
@@ -76,29 +74,7 @@ export class SimNode {
 
   /** Opens the folder; its workers start by themselves. */
   static async open(options: SimNodeOptions): Promise<SimNode> {
-    const { disk, random, config, startMs } = options;
-    const { nodeId, hashSeed, boot } = await openDataFolder({
-      fs: disk.mount(),
-      lock: memoryFolderLock(),
-      random,
-      path: FOLDER,
-      clusterId: config.cluster,
-      nodeName: config.self.name,
-      partitions: config.keyspaces.map(({ partitions }) => partitions),
-      pid: 1,
-    });
-    return new SimNode(options, {
-      config,
-      nodeId,
-      hashSeed,
-      boot,
-      folder: FOLDER,
-      version: "0",
-      startedAtMs: startMs,
-      gatewayPort: 0,
-      directPorts: [],
-      memory: { file: [], slabs: [] },
-    });
+    return new SimNode(options, await openFolder(options));
   }
 
   get nowMs(): number {

@@ -12,10 +12,11 @@ import { readManifests } from "../../runtime/storage/manifest.ts";
 import { MemoryDisk } from "../../runtime/storage/memory-files.ts";
 import { parseReserveName } from "../../runtime/storage/reserve.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
+import { FOLDER } from "./boot.ts";
 import { Ledger } from "./ledger.ts";
 import { SimLoop } from "./loop.ts";
 import { Rot } from "./rot.ts";
-import { FOLDER, isFromDisk, SimNode } from "./sim-node.ts";
+import { isFromDisk, SimNode } from "./sim-node.ts";
 
 const WORKERS_MAX = 3;
 const RESERVE_BYTES = 192 * 1024;

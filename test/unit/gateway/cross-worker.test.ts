@@ -1,0 +1,147 @@
+/** The coordinator of transactions over workers: what it has done again, and what it forgets. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CrossWorker, SETTLE_MS } from "../../../actors/gateway/cross-worker.ts";
+import type { DispatchHost } from "../../../actors/gateway/dispatch-host.ts";
+import { MESSAGE_COMMIT, MESSAGE_SYNC } from "../../../actors/gateway/messages.ts";
+import type { Part } from "../../../actors/protocols/transactions.ts";
+import type { Intents } from "../../../actors/worker/intents.ts";
+import type { Participant } from "../../../actors/worker/participant.ts";
+import { ManualClock } from "../../../runtime/base/clock.ts";
+import { pack, unpack } from "../../../runtime/codec/pack.ts";
+
+const DONE = { kind: "reply", bytes: pack({ replies: [] }) } as const;
+const PARTS: readonly Part[] = [{ number: 0, keyspace: 0, partition: 8, entries: [] }];
+
+function valueIn(bytes: Buffer): unknown {
+  const unpacked = unpack(bytes);
+  return unpacked.kind === "value" ? unpacked.value : undefined;
+}
+
+/** A coordinator, worker 0, beside an owner, worker 1, whose answers the test gives. */
+class Coordinator {
+  readonly clock = new ManualClock();
+  readonly removed: string[] = [];
+  /** Ids of transactions whose parts were asked for. */
+  readonly commits: string[] = [];
+  syncs = 0;
+  readonly cross: CrossWorker;
+  #answers: { readonly kind: number; readonly answer: () => void }[] = [];
+
+  constructor() {
+    const host = {
+      index: 0,
+      config: { workers: 2 },
+      nowMs: this.clock.now(),
+      gates: {
+        whenDurable: (_commit: number, done: () => void) => done(),
+        sync: (done: () => void) => done(),
+      },
+      exchange: {
+        request: (_worker: number, kind: number, bytes: Buffer) => this.#ask(kind, bytes),
+      },
+      ownerOf: () => 1,
+      unpack: valueIn,
+      beginTurn() {},
+      schedule() {},
+    } as unknown as DispatchHost;
+    const intents = {
+      put: () => 1,
+      all: () => [],
+      remove: (ids: string[]) => void this.removed.push(...ids),
+    } as unknown as Intents;
+    const participant = {} as Participant;
+    this.cross = new CrossWorker({
+      host,
+      participant,
+      intents,
+      timers: this.clock,
+      onPoint: undefined,
+    });
+  }
+
+  #ask(kind: number, bytes: Buffer): Promise<unknown> {
+    if (kind === MESSAGE_COMMIT) this.commits.push((valueIn(bytes) as { id: string }).id);
+    if (kind === MESSAGE_SYNC) this.syncs++;
+    return new Promise((resolve) => {
+      this.#answers.push({ kind, answer: () => resolve(DONE) });
+    });
+  }
+
+  /** The owner answers what it was asked of this kind. */
+  async answer(kind: number): Promise<void> {
+    const due = this.#answers.filter((one) => one.kind === kind);
+    this.#answers = this.#answers.filter((one) => one.kind !== kind);
+    for (const { answer } of due) answer();
+    await this.rest();
+  }
+
+  /** What follows from what has happened. */
+  async rest(): Promise<void> {
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** The time comes at which what is done is settled. */
+  async settle(): Promise<void> {
+    this.clock.advance(SETTLE_MS);
+    await this.rest();
+  }
+
+  /** A transaction that is done wholly. */
+  async finish(id: string): Promise<void> {
+    await this.cross.log(this.cross.claim(id), PARTS);
+    this.cross.done(id);
+  }
+}
+
+test("what is done goes once its parts are durable", async () => {
+  const at = new Coordinator();
+  await at.finish("a");
+  await at.settle();
+  assert.deepEqual([at.syncs, at.removed], [1, []]);
+  await at.answer(MESSAGE_SYNC);
+  assert.deepEqual(at.removed, ["a"]);
+});
+
+test("a transaction whose parts are asked for again is kept, with their op ids, until they are there", async () => {
+  const at = new Coordinator();
+  await at.finish("a");
+  let isGiven = false;
+  at.cross.resolve(1, () => {
+    isGiven = true;
+  });
+  await at.rest();
+  await at.settle();
+  // What is to be made durable is not there yet.
+  assert.deepEqual([at.commits, at.syncs, isGiven], [["a"], 0, false]);
+
+  await at.answer(MESSAGE_COMMIT);
+  assert.ok(isGiven);
+  await at.settle();
+  await at.answer(MESSAGE_SYNC);
+  assert.deepEqual(at.removed, ["a"]);
+});
+
+test("a transaction is kept whose parts are asked for again while they are made durable", async () => {
+  const at = new Coordinator();
+  await at.finish("a");
+  await at.settle();
+  at.cross.resolve(1, () => {});
+  await at.rest();
+  await at.answer(MESSAGE_SYNC);
+  assert.deepEqual([at.commits, at.removed], [["a"], []]);
+});
+
+test("a worker that starts is not given what was settled while it was given others", async () => {
+  const at = new Coordinator();
+  await at.finish("a");
+  await at.finish("b");
+  at.cross.resolve(1, () => {});
+  await at.rest();
+  await at.settle();
+  await at.answer(MESSAGE_SYNC);
+  assert.deepEqual([at.commits, at.removed], [["a"], ["b"]]);
+
+  await at.answer(MESSAGE_COMMIT);
+  assert.deepEqual(at.commits, ["a"]);
+});
