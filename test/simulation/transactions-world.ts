@@ -1,79 +1,27 @@
 /**
- * Random lives of a node whose clients write groups of keys that lie on several workers, always
- * together. Workers die, the process dies, the power fails; whenever a transaction looks, a group is
- * whole: all of its keys show the same write, and none that an acknowledged one had replaced.
+ * Random lives of a node whose clients use keys that lie on several workers. Workers die, the process
+ * dies, the power fails; whenever a transaction looks, what belongs together is together, and what was
+ * acknowledged is there (see subjects.ts).
  */
 import assert from "node:assert/strict";
 import { below, type Random, seeded } from "../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../runtime/config/embedded.ts";
 import type { Durability, NodeConfig } from "../../runtime/config.ts";
 import { MemoryDisk } from "../../runtime/storage/memory-files.ts";
-import { plain, type Reply } from "../support/resp.ts";
 import { SimLoop } from "./loop.ts";
+import { Counters, Group, isDone, Lists, type Subject, seenBy } from "./subjects.ts";
 import { type SimClient, WholeNode } from "./whole-node.ts";
 
 const START_MS = 1_800_000_000_000;
 const PARTITIONS = 16;
-const GROUPS = 4;
-const KEYS_OF_A_GROUP = 4;
+/** Keys of a subject: they are on all workers. */
+const KEYS_MAX = 4;
 const CLIENTS = 5;
 const DURABILITIES: readonly Durability[] = ["always", "interval", "os"];
 /** What a clock of a turn may move on by: shorter and longer than retries and time-outs. */
 const TICKS_MS = [1, 60, 300, 6000];
 /** Longest that a quiet node takes to answer everybody. */
 const QUIET_SECONDS = 60;
-
-interface Write {
-  readonly sentAt: number;
-  /** Infinity: not acknowledged, and so perhaps done later. */
-  ackedAt: number;
-}
-
-/** Keys that are only written together. */
-class Group {
-  readonly keys: readonly string[];
-  readonly #writes = new Map<string, Write>();
-  /** The latest time at which a write began that is known to be done. */
-  #floor = 0;
-
-  constructor(keys: readonly string[]) {
-    this.keys = keys;
-  }
-
-  sent(tag: string, at: number): void {
-    this.#writes.set(tag, { sentAt: at, ackedAt: Number.POSITIVE_INFINITY });
-  }
-
-  acked(tag: string, at: number): void {
-    const write = this.#writes.get(tag) as Write;
-    write.ackedAt = Math.min(write.ackedAt, at);
-    this.#floor = Math.max(this.#floor, write.sentAt);
-  }
-
-  /** A transaction that began at `sentAt` has read this. */
-  judge(values: readonly unknown[], sentAt: number, floor: number): void {
-    const [tag] = values;
-    const shown = `${this.keys} show ${values}`;
-    assert.ok(
-      values.every((value) => value === tag),
-      `a group is whole: ${shown}`,
-    );
-    if (tag === null) {
-      assert.equal(floor, 0, `what was acknowledged is there: ${shown}`);
-      return;
-    }
-    const write = this.#writes.get(String(tag));
-    assert.ok(write !== undefined, `nobody wrote that: ${shown}`);
-    const wasReplaced = write.ackedAt < floor;
-    assert.ok(!wasReplaced, `what was replaced does not come back: ${shown}, before ${sentAt}`);
-    // It is done, whether its client has heard or not.
-    this.#floor = Math.max(this.#floor, write.sentAt);
-  }
-
-  get floor(): number {
-    return this.#floor;
-  }
-}
 
 /** What happened in one life, so that a test can see that something did. */
 export interface Deeds {
@@ -88,10 +36,8 @@ export class TransactionsWorld {
   readonly #random: Random;
   readonly #loop: SimLoop;
   readonly #disk: MemoryDisk;
-  readonly #groups: readonly Group[];
+  readonly #subjects: readonly Subject[];
   readonly #durability: Durability;
-  #now = 0;
-  #tags = 0;
   #nowMs = START_MS;
   #problem: unknown;
 
@@ -104,9 +50,13 @@ export class TransactionsWorld {
       schedule: this.#loop.schedule,
     });
     this.#durability = DURABILITIES[below(random, DURABILITIES.length)] as Durability;
-    this.#groups = Array.from({ length: GROUPS }, (_, group) => {
-      return new Group(Array.from({ length: KEYS_OF_A_GROUP }, (_, i) => `g${group}:${i}`));
-    });
+    const keys = (name: string) => Array.from({ length: KEYS_MAX }, (_, i) => `${name}:${i}`);
+    this.#subjects = [
+      new Group(keys("a")),
+      new Group(keys("b").slice(2)),
+      new Counters(keys("c")),
+      new Lists(keys("d")),
+    ];
   }
 
   async run(): Promise<void> {
@@ -188,36 +138,29 @@ export class TransactionsWorld {
     const client = known === undefined || known.isLost ? node.connect() : known;
     clients[at] = client;
     if (client === undefined || client.isBusy) return;
-    const group = this.#groups[below(random, GROUPS)] as Group;
-    if (below(random, 3) === 0) this.#read(client, group);
-    else this.#write(client, group);
+    const subject = this.#subjects[below(random, this.#subjects.length)] as Subject;
+    if (below(random, 3) === 0) this.#look(client, subject);
+    else this.#write(client, subject);
   }
 
-  #write(client: SimClient, group: Group): void {
-    const tag = `t${this.#tags++}`;
-    group.sent(tag, this.#now++);
-    const isMset = below(this.#random, 3) === 0;
-    const commands = isMset
-      ? [["MSET", ...group.keys.flatMap((key) => [key, tag])]]
-      : [["MULTI"], ...group.keys.map((key) => ["SET", key, tag]), ["EXEC"]];
+  #write(client: SimClient, subject: Subject): void {
+    const { commands, acked } = subject.write(this.#random);
     client.send(commands, (replies) => {
-      if (isDone(replies.at(-1), replies.length === commands.length)) {
+      if (replies.length === commands.length && isDone(replies.at(-1))) {
         this.deeds.acked++;
-        group.acked(tag, this.#now++);
+        acked();
       } else this.deeds.unknown++;
     });
   }
 
-  #read(client: SimClient, group: Group): void {
-    const sentAt = this.#now++;
-    const { floor } = group;
-    const commands = [["MULTI"], ...group.keys.map((key) => ["GET", key]), ["EXEC"]];
+  #look(client: SimClient, subject: Subject): void {
+    const { commands, judge } = subject.look();
     client.send(commands, (replies) => {
-      const last = replies.at(-1);
-      if (replies.length < commands.length || last?.kind !== "array") return;
+      const seen = seenBy(commands, replies);
+      if (seen === undefined) return;
       this.deeds.read++;
       try {
-        group.judge(last.items.map(plain), sentAt, floor);
+        judge(seen);
       } catch (error) {
         this.#problem ??= error;
       }
@@ -228,10 +171,10 @@ export class TransactionsWorld {
   async #quietLife(): Promise<void> {
     const node = await this.#boot();
     await this.#until(node, () => node.isServing, "the start");
-    for (const group of this.#groups) {
+    for (const subject of this.#subjects) {
       const client = node.connect() as SimClient;
       const { read } = this.deeds;
-      this.#read(client, group);
+      this.#look(client, subject);
       await this.#until(node, () => !client.isBusy, "the answer of a quiet node");
       assert.equal(this.deeds.read, read + 1, "a quiet node serves");
     }
@@ -247,11 +190,4 @@ export class TransactionsWorld {
     }
     if (this.#problem !== undefined) throw this.#problem;
   }
-}
-
-/** Whether a write was acknowledged: "+OK", or EXEC's results without an error. */
-function isDone(reply: Reply | undefined, isComplete: boolean): boolean {
-  if (!isComplete || reply === undefined) return false;
-  if (reply.kind === "array") return reply.items.every(({ kind }) => kind === "simple");
-  return reply.kind === "simple" && reply.text === "OK";
 }

@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { seedsToTry } from "../model/seeds.ts";
 import { type Deeds, TransactionsWorld } from "./transactions-world.ts";
 
-test("a group of keys on several workers is whole, whoever dies", async () => {
+test("what belongs together on several workers stays together, whoever dies", async () => {
   const { from, seeds } = seedsToTry(10);
   const sums: Deeds = { acked: 0, unknown: 0, read: 0, kills: 0 };
   for (let seed = from; seed < from + seeds; seed++) {
