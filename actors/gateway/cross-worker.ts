@@ -333,8 +333,8 @@ export class CrossWorker {
 
   async #give(worker: number): Promise<void> {
     await this.#redone;
-    const open = [...this.#open.values()].sort((a, b) => a.intent.nowMs - b.intent.nowMs);
-    for (const one of open) {
+    // In the order in which they were logged.
+    for (const one of [...this.#open.values()]) {
       await one.logged;
       // It may be settled by now, and its op ids forgotten: it would be done twice.
       if (this.#open.get(one.intent.id) !== one) continue;

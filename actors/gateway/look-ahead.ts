@@ -8,6 +8,10 @@ import { partitionShift, slotOf } from "../../runtime/ring/slots.ts";
 import { KEYS_AHEAD_MAX, KeysAhead } from "../../runtime/table/keys-ahead.ts";
 import type { WorkerView } from "../worker/worker-view.ts";
 
+// limits:
+/** Longest argument that is taken for a key: longer ones would cost more than they may save. */
+export const KEY_AHEAD_BYTES_MAX = 256;
+
 /** What it needs to know of its worker. */
 export type WorkerAhead = Pick<WorkerView, "config" | "pool" | "findVnode">;
 
@@ -26,6 +30,11 @@ export class LookAhead {
     this.#shifts = worker.config.keyspaces.map(({ partitions }) => partitionShift(partitions));
   }
 
+  /** Forgets what was found: other bytes come. */
+  forget(): void {
+    this.#keys.clear();
+  }
+
   /** Looks at the commands from `start` on. Returns where to look again: past `start`. */
   look(buffer: Buffer, start: number, end: number, keyspace: number): number {
     const keys = this.#keys;
@@ -37,6 +46,7 @@ export class LookAhead {
       const next = skim.next(buffer, at, end);
       if (next < 0) break;
       at = next;
+      if (skim.argumentEnd - skim.argumentStart > KEY_AHEAD_BYTES_MAX) continue;
       this.#starts[count] = skim.argumentStart;
       this.#ends[count] = skim.argumentEnd;
       const slot = slotOf(buffer, skim.argumentStart, skim.argumentEnd);

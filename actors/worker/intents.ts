@@ -69,18 +69,21 @@ export class Intents {
     }
   }
 
-  /** Every intent that is logged, oldest first. */
+  /** Every intent that is logged, oldest first: by stamps, since the wall clock may be set back. */
   all(): Intent[] {
-    const intents: Intent[] = [];
+    const intents: { readonly intent: Intent; readonly hlc: number }[] = [];
     for (const vnode of this.#vnodes.values()) {
       const names: Buffer[] = [];
       forEachKey(vnode, 0, (bytes, start, end) => {
         names.push(Buffer.from(bytes.subarray(start, end)));
         return true;
       });
-      for (const name of names) intents.push(read(vnode, name));
+      for (const name of names) {
+        const intent = read(vnode, name);
+        intents.push({ intent, hlc: vnode.table.records.hlc(vnode.key.view.ref) });
+      }
     }
-    return intents.sort((a, b) => a.nowMs - b.nowMs);
+    return intents.sort((a, b) => a.hlc - b.hlc).map(({ intent }) => intent);
   }
 }
 

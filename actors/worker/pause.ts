@@ -23,7 +23,8 @@ export class Pause {
   readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #beginTurn: () => void;
-  #untilMs = 0;
+  /** Monotonic time: the wall clock may be set meanwhile. */
+  #endMs = 0;
   #writesOnly = false;
   #timer: TimerHandle | undefined;
   #waiting: (() => void)[] = [];
@@ -37,19 +38,21 @@ export class Pause {
   /** Holds commands back until this wall time, or changes only; 0 ends it. */
   set(untilMs: number, writesOnly: boolean): void {
     this.#timer?.cancel();
-    if (untilMs <= this.#clock.now()) {
+    const leftMs = untilMs - this.#clock.now();
+    if (leftMs <= 0) {
       this.#end();
       return;
     }
     // A pause that runs is made longer and wider, never shorter.
     this.#writesOnly = this.isOn ? this.#writesOnly && writesOnly : writesOnly;
-    this.#untilMs = this.isOn ? Math.max(this.#untilMs, untilMs) : untilMs;
+    const endMs = this.#clock.monotonicMs() + leftMs;
+    this.#endMs = this.isOn ? Math.max(this.#endMs, endMs) : endMs;
     this.isOn = true;
     this.#wait();
   }
 
   #wait(): void {
-    const leftMs = this.#untilMs - this.#clock.now();
+    const leftMs = this.#endMs - this.#clock.monotonicMs();
     if (leftMs <= 0) this.#end();
     else this.#timer = this.#timers.after(Math.min(leftMs, TIMER_MS_MAX), () => this.#wait());
   }

@@ -87,6 +87,7 @@ export class WorkerClients implements ConnectionHost {
     const transport = open({
       received: (bytes: Buffer, length: number) => {
         readClock();
+        this.#lookAhead.forget();
         connection.receive(bytes, length);
         this.#turn.leave();
       },

@@ -6,7 +6,8 @@
  * `open` answers the common case (one head, one collection of its type) from the record; the rest
  * is worked out from all versions.
  *
- * Invariant: time alone never changes the type shown, and never brings anything back.
+ * Invariant: time alone never changes the type shown, and never brings anything back while the wall
+ * clock is not set back.
  */
 import type { Register, Version } from "../causality/cell.ts";
 import { HASH, laterRegister, latestVersion, STRING } from "../causality/cell.ts";

@@ -32,8 +32,8 @@ export class KeysAhead {
   readonly #hashes = new Int32Array(KEYS_AHEAD_MAX);
   readonly #refs = new Uint32Array(KEYS_AHEAD_MAX);
   readonly #changes = new Int32Array(KEYS_AHEAD_MAX);
-  readonly #partitions: Partition[] = [];
-  readonly #indexes: HashIndex[] = [];
+  readonly #partitions: (Partition | undefined)[] = [];
+  readonly #indexes: (HashIndex | undefined)[] = [];
   readonly #records: Records;
   /** Takes what is read only to have it in the cache: what nobody uses is not read at all. */
   #touched = 0;
@@ -54,6 +54,11 @@ export class KeysAhead {
 
   /** Forgets what was found. */
   clear(): void {
+    // Nothing of a partition that is gone is held on to.
+    for (let i = 0; i < this.#count; i++) {
+      this.#partitions[i] = undefined;
+      this.#indexes[i] = undefined;
+    }
     this.#count = 0;
     this.#next = 0;
   }

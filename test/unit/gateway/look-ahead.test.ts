@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { KeyCommand } from "../../../actors/command.ts";
 import { CommandTable } from "../../../actors/command-table.ts";
-import { LookAhead } from "../../../actors/gateway/look-ahead.ts";
+import { KEY_AHEAD_BYTES_MAX, LookAhead } from "../../../actors/gateway/look-ahead.ts";
 import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
@@ -90,19 +90,21 @@ test("the keys of the next commands are found, and recalled in their order", () 
   const ahead = lookAheadOf(partitions);
   const keys = KeysAhead.of(partitions.pool);
 
-  const stop = ahead.look(bytes, 0, bytes.length, 0);
+  for (let time = 0; time < 2; time++) {
+    const stop = ahead.look(bytes, 0, bytes.length, 0);
 
-  const reader = new RespReader();
-  for (let i = 0, at = 0; i < names.length; i++, at = reader.next) {
-    assert.equal(at < stop, i < KEYS_AHEAD_MAX);
-    assert.equal(reader.parse(bytes, at, bytes.length), PARSED);
-    const [start, end] = [reader.request.starts[1] as number, reader.request.ends[1] as number];
-    const { table } = vnodeOfKey(partitions, bytes, start, end).partition;
-    const ref = keys.recall(table.keys, bytes, start, end);
-    assert.equal(ref !== 0, i < KEYS_AHEAD_MAX, names[i]);
-    if (ref === 0) continue;
-    assert.equal(keys.hash, table.hashOf(bytes, start, end));
-    assert.equal(table.find(bytes, start, end), ref);
+    const reader = new RespReader();
+    for (let i = 0, at = 0; i < names.length; i++, at = reader.next) {
+      assert.equal(at < stop, i < KEYS_AHEAD_MAX);
+      assert.equal(reader.parse(bytes, at, bytes.length), PARSED);
+      const [start, end] = [reader.request.starts[1] as number, reader.request.ends[1] as number];
+      const { table } = vnodeOfKey(partitions, bytes, start, end).partition;
+      const ref = keys.recall(table.keys, bytes, start, end);
+      assert.equal(ref !== 0, i < KEYS_AHEAD_MAX, names[i]);
+      if (ref === 0) continue;
+      assert.equal(keys.hash, table.hashOf(bytes, start, end));
+      assert.equal(table.find(bytes, start, end), ref);
+    }
   }
 });
 
@@ -131,6 +133,11 @@ test("what was found is not recalled for other bytes, elsewhere, or after a chan
 
   ahead.look(bytes, 0, bytes.length, 0);
   partitions.run("SET", "{t}c", "new");
+  assert.equal(recall(), 0);
+
+  ahead.look(bytes, 0, bytes.length, 0);
+  assert.notEqual(recall(), 0);
+  ahead.forget();
   assert.equal(recall(), 0);
 
   ahead.look(bytes, 0, bytes.length, 0);
@@ -167,4 +174,23 @@ test("what is no command, not all here, or not served is looked past", () => {
   assert.equal(ahead.look(bytes, 0, bytes.length, 0), bytes.length);
   assert.equal(ahead.look(bytes, 0, bytes.length - 1, 0), 1);
   assert.equal(ahead.look(Buffer.from("PING\r\n"), 0, 6, 0), 1);
+});
+
+test("an argument that is long for a key is not looked up, and the next one is", () => {
+  const partitions = new TestPartitions();
+  const long = "k".repeat(KEY_AHEAD_BYTES_MAX + 1);
+  for (const name of [long, "short"]) partitions.run("SET", name, "v");
+  const commands = [long, "short"].map((name) => encodeCommand(["GET", name]));
+  const bytes = Buffer.concat(commands);
+  const ahead = lookAheadOf(partitions);
+  const keys = KeysAhead.of(partitions.pool);
+
+  assert.equal(ahead.look(bytes, 0, bytes.length, 0), bytes.length);
+
+  for (const name of [long, "short"]) {
+    const start = bytes.indexOf(name);
+    const { table } = vnodeOfKey(partitions, bytes, start, start + name.length).partition;
+    const isFound = keys.recall(table.keys, bytes, start, start + name.length) !== 0;
+    assert.equal(isFound, name === "short");
+  }
 });
