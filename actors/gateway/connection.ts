@@ -356,14 +356,14 @@ export class Connection {
   }
 
   /** Called now and then: ends a client that has too much waiting, or reads none of it, for long. */
-  watchOutput(nowMs: number): void {
+  watchOutput(monotonicMs: number): void {
     const { outputSoftBytes, outputSoftMs } = this.#host.limits;
     const moved = this.bytesOut - (this.transport.unsentBytes ?? 0);
     const isStuck = this.#sending > 0 && this.#isOutputFull && moved === this.#slowAt;
     this.#slowAt = moved;
     if (this.pendingOutput <= outputSoftBytes && !isStuck) this.#slowSinceMs = 0;
-    else if (this.#slowSinceMs === 0) this.#slowSinceMs = nowMs;
-    else if (nowMs - this.#slowSinceMs > outputSoftMs) this.destroy();
+    else if (this.#slowSinceMs === 0) this.#slowSinceMs = monotonicMs;
+    else if (monotonicMs - this.#slowSinceMs > outputSoftMs) this.destroy();
   }
 
   // ---- end --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  * Invariant: every request ends exactly once: by its reply, by its deadline, or by the death of the
  * worker that had it; the last two mean that the outcome is unknown.
  */
+import { movedDeadline } from "../../runtime/base/clock-steps.ts";
 import { type BatchPort, PORT_MESSAGE_BYTES_MAX } from "../../runtime/thread/batch-port.ts";
 import type { Peer } from "../../runtime/thread/worker-context.ts";
 import type { Gates } from "./connection.ts";
@@ -37,7 +38,7 @@ export type OnFailure = (text: string) => void;
 
 interface Open {
   readonly worker: Peer;
-  readonly deadlineMs: number;
+  deadlineMs: number;
   readonly onReply: OnReply;
   readonly onFailure: OnFailure;
 }
@@ -244,9 +245,11 @@ export class Exchange {
     if (this.#slow === this.#port(worker)) this.#slow = null;
   }
 
-  /** Ends what is past its deadline. */
-  expire(nowMs: number): void {
+  /** Ends what is past its deadline. `stepMs`: the wall clock was set by that meanwhile. */
+  expire(nowMs: number, stepMs = 0): void {
+    const times = { nowMs, stepMs, timeoutMs: EXCHANGE_TIMEOUT_MS };
     for (const [id, open] of this.#open) {
+      open.deadlineMs = movedDeadline(open.deadlineMs, times);
       if (open.deadlineMs > nowMs) continue;
       this.#open.delete(id);
       this.#ignore(open.worker);

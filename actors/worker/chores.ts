@@ -6,6 +6,7 @@
  * loop does one.
  */
 import type { Clock, Timers } from "../../runtime/base/clock.ts";
+import { ClockSteps, movedPast } from "../../runtime/base/clock-steps.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
 import type { Client } from "../gateway/client.ts";
 import type { Exchange } from "../gateway/exchange.ts";
@@ -47,12 +48,14 @@ export interface ChoresOptions {
 
 export class Chores {
   readonly #options: ChoresOptions;
+  readonly #steps: ClockSteps;
   #ticks = 0;
   #isWorking = false;
   #isStopped = false;
 
   constructor(options: ChoresOptions) {
     this.#options = options;
+    this.#steps = new ClockSteps(options.clock);
     this.#next();
     this.#nextSync();
   }
@@ -82,9 +85,10 @@ export class Chores {
   #tick(): void {
     const { exchange, clock, snapshots, vnodes } = this.#options;
     this.#ticks++;
-    exchange.expire(clock.now());
-    this.#options.locks.expire(clock.now());
-    this.#watchClients();
+    const stepMs = this.#steps.take();
+    exchange.expire(clock.now(), stepMs);
+    this.#options.locks.expire(clock.now(), stepMs);
+    this.#watchClients(stepMs);
     if (!this.#isWorking) this.#work();
     if (this.#ticks % SLOW_TICKS !== 0) return;
     this.#options.stats.sample(clock.now());
@@ -122,12 +126,16 @@ export class Chores {
   }
 
   /** Idle clients, and those that do not read what they asked for. */
-  #watchClients(): void {
+  #watchClients(stepMs: number): void {
     const { clients, limits, clock } = this.#options;
     const nowMs = clock.now();
     for (const client of clients.values()) {
       const { connection } = client;
       if (connection === undefined) continue;
+      if (stepMs !== 0) {
+        client.lastCommandAtMs = movedPast(client.lastCommandAtMs, nowMs, stepMs);
+        client.unauthenticatedSinceMs = movedPast(client.unauthenticatedSinceMs, nowMs, stepMs);
+      }
       // Who has commands that wait for this node is not idle.
       const idleMs = connection.isLate || connection.isBlocked ? 0 : nowMs - client.lastCommandAtMs;
       if (limits.idleTimeoutMs > 0 && idleMs > limits.idleTimeoutMs) connection.destroy();
@@ -136,7 +144,7 @@ export class Chores {
         nowMs - client.unauthenticatedSinceMs > limits.handshakeTimeoutMs
       ) {
         connection.destroy();
-      } else connection.watchOutput(nowMs);
+      } else connection.watchOutput(clock.monotonicMs());
     }
   }
 }

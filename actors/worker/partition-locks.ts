@@ -7,6 +7,7 @@
  * Invariant: waiters are served in the order in which they came; each is called once, unless what it
  * waits for is released before.
  */
+import { movedDeadline } from "../../runtime/base/clock-steps.ts";
 
 // limits:
 /** How long a command or a transaction waits for a partition that another one holds. */
@@ -27,7 +28,7 @@ interface Waiter {
   /** Empty: a command, which only waits until nobody holds its partition. */
   readonly holder: string;
   readonly coordinator: number;
-  readonly deadlineMs: number;
+  deadlineMs: number;
   readonly done: OnLock;
 }
 
@@ -98,9 +99,13 @@ export class PartitionLocks {
     for (const [vnode, held] of this.#held) if (isMeant(held)) this.#held.delete(vnode);
   }
 
-  /** Ends the waiting of who has waited too long. */
-  expire(nowMs: number): void {
+  /** Ends the waiting of who has waited too long. `stepMs`: the wall clock was set meanwhile. */
+  expire(nowMs: number, stepMs = 0): void {
     if (this.#waiting.length === 0) return;
+    const times = { nowMs, stepMs, timeoutMs: LOCK_TIMEOUT_MS };
+    for (const waiter of this.#waiting) {
+      waiter.deadlineMs = movedDeadline(waiter.deadlineMs, times);
+    }
     const late = this.#waiting.filter((waiter) => waiter.deadlineMs <= nowMs);
     if (late.length === 0) return;
     this.#waiting = this.#waiting.filter((waiter) => waiter.deadlineMs > nowMs);

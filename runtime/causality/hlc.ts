@@ -14,6 +14,11 @@ export type Hlc = number;
 export const HLC_EPOCH_MS = 1_577_836_800_000;
 /** Stamps in one millisecond before the logical part runs into the next. */
 const LOGICAL = 4096;
+/**
+ * Largest stamp that a wall clock makes. Above it stamps go on by ones: a clock that was once wrong by
+ * decades leaves room for 10^12 more, each still larger than the one before.
+ */
+const WALL_STAMP_MAX: Hlc = Number.MAX_SAFE_INTEGER - 2 ** 40;
 
 /** The wall time that a stamp was taken at, in ms since 1970 (ahead of it under heavy load). */
 export function hlcWallMs(hlc: Hlc): number {
@@ -40,7 +45,7 @@ export class HybridClock {
 
   /** A stamp larger than every one made or seen here. */
   next(): Hlc {
-    const wall = (this.#clock.now() - HLC_EPOCH_MS) * LOGICAL;
+    const wall = Math.min(hlcAt(this.#clock.now()), WALL_STAMP_MAX);
     this.#last = wall > this.#last ? wall : this.#last + 1;
     return this.#last;
   }

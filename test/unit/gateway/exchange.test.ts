@@ -155,6 +155,25 @@ test("a request past its deadline is unknown, and its late reply is dropped", as
   pair.close();
 });
 
+test("a request ends in time where the wall clock is set", async () => {
+  const pair = new Pair();
+  pair.ask("a", 1000);
+  await pair.deliver();
+  pair.here.expire(3_601_000, 3_600_000);
+  pair.here.expire(3_630_999);
+  assert.deepEqual(pair.log, []);
+  pair.here.expire(3_631_000);
+  assert.deepEqual(pair.log, [OUTCOME_TIMED_OUT]);
+
+  pair.ask("b", 3_700_000);
+  pair.here.expire(100_000, -3_600_000);
+  pair.here.expire(129_999);
+  assert.equal(pair.log.length, 1);
+  pair.here.expire(130_000);
+  assert.equal(pair.log.length, 2);
+  pair.close();
+});
+
 test("a turn follows requests that end without a reply: clients may wait for their end", async () => {
   const pair = new Pair();
   pair.ask("a");

@@ -74,6 +74,22 @@ test("who waits too long is told to try again, and holds nothing", () => {
   assert.equal(locks.size, 0);
 });
 
+test("who waits is told in time where the wall clock is set", () => {
+  for (const stepMs of [3_600_000, -3_600_000]) {
+    const locks = new PartitionLocks();
+    const log: string[] = [];
+    const { lock } = watched(locks, log);
+    lock("a", [1], 10_000_000);
+    lock("b", [1], 10_000_000);
+    const nowMs = 10_000_000 + stepMs;
+    locks.expire(nowMs, stepMs);
+    locks.expire(nowMs + LOCK_TIMEOUT_MS - 1);
+    assert.deepEqual(log, ["a"]);
+    locks.expire(nowMs + LOCK_TIMEOUT_MS);
+    assert.deepEqual(log, ["a", "b: TRYAGAIN"]);
+  }
+});
+
 test("the end of a worker's transactions frees theirs and no others", () => {
   const locks = new PartitionLocks();
   const log: string[] = [];

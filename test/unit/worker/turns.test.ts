@@ -95,3 +95,19 @@ test("a turn in which a command took long counts as long, whether it was timed o
   await client.call("PING");
   assert.ok((node.workers[0]?.stats.longestTurnMs ?? 0) >= 40);
 });
+
+test("a client is idle for as long as it was, where the wall clock is set", async () => {
+  await using node = await WorkerNode.start();
+  const [worker] = node.workers;
+  assert.ok(worker);
+  worker.limits.idleTimeoutMs = 60_000;
+  using client = await node.connect();
+  await client.call("PING");
+  for (const ms of [3_600_000, -7_200_000]) {
+    node.clock.shift(ms);
+    node.clock.advance(1000);
+    assert.equal(worker.clients.size, 1);
+  }
+  node.clock.advance(60_000);
+  assert.equal(worker.clients.size, 0);
+});
