@@ -4,7 +4,6 @@
  * plain, not this worker's or not served now is left to its command.
  */
 import { RespSkim } from "../../runtime/codec/resp-skim.ts";
-import { partitionShift, slotOf } from "../../runtime/ring/slots.ts";
 import { KEYS_AHEAD_MAX, KeysAhead } from "../../runtime/table/keys-ahead.ts";
 import type { WorkerView } from "../worker/worker-view.ts";
 
@@ -13,12 +12,11 @@ import type { WorkerView } from "../worker/worker-view.ts";
 export const KEY_AHEAD_BYTES_MAX = 256;
 
 /** What it needs to know of its worker. */
-export type WorkerAhead = Pick<WorkerView, "config" | "pool" | "findVnode">;
+export type WorkerAhead = Pick<WorkerView, "executor" | "pool" | "findVnode">;
 
 export class LookAhead {
   readonly #keys: KeysAhead;
   readonly #worker: WorkerAhead;
-  readonly #shifts: readonly number[];
   readonly #skim = new RespSkim();
   readonly #starts = new Int32Array(KEYS_AHEAD_MAX);
   readonly #ends = new Int32Array(KEYS_AHEAD_MAX);
@@ -27,7 +25,6 @@ export class LookAhead {
   constructor(worker: WorkerAhead) {
     this.#keys = KeysAhead.of(worker.pool);
     this.#worker = worker;
-    this.#shifts = worker.config.keyspaces.map(({ partitions }) => partitionShift(partitions));
   }
 
   /** Forgets what was found: other bytes come. */
@@ -39,18 +36,19 @@ export class LookAhead {
   look(buffer: Buffer, start: number, end: number, keyspace: number): number {
     const keys = this.#keys;
     const skim = this.#skim;
-    const shift = this.#shifts[keyspace] as number;
+    const { executor } = this.#worker;
     let count = 0;
     let at = start;
     while (count < KEYS_AHEAD_MAX) {
       const next = skim.next(buffer, at, end);
       if (next < 0) break;
       at = next;
-      if (skim.argumentEnd - skim.argumentStart > KEY_AHEAD_BYTES_MAX) continue;
-      this.#starts[count] = skim.argumentStart;
-      this.#ends[count] = skim.argumentEnd;
-      const slot = slotOf(buffer, skim.argumentStart, skim.argumentEnd);
-      this.#partitions[count++] = slot >>> shift;
+      const { argumentStart, argumentEnd } = skim;
+      if (argumentEnd - argumentStart > KEY_AHEAD_BYTES_MAX) continue;
+      this.#starts[count] = argumentStart;
+      this.#ends[count] = argumentEnd;
+      const partition = executor.partitionOf(keyspace, buffer, argumentStart, argumentEnd);
+      this.#partitions[count++] = partition;
     }
     keys.clear();
     // A loop of its own: its loads, too, are waited for together.

@@ -113,8 +113,7 @@ export class HashSegments {
     const base = baseOf(segment);
     const count = words[base] as number;
     if (count === 0) return 0;
-    const depth = (words[base + 1] as number) & 0xff;
-    const slot = guessSlot((hash << windowOf(depth)) >>> 16, depth, count);
+    const slot = guessSlot(this.tag(segment, hash), this.depth(segment), count);
     return words[base + HEADER_WORDS + (slot >>> CHUNK_SHIFT)] as Ref;
   }
 

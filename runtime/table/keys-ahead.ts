@@ -11,14 +11,11 @@
 import type { HashIndex } from "./hash-index.ts";
 import type { Partition } from "./partition.ts";
 import { Records } from "./record.ts";
-import type { Ref, SlabPool } from "./slab-pool.ts";
+import { onePerPool, type Ref } from "./slab-pool.ts";
 
 // limits:
 /** Keys looked up at a time. */
 export const KEYS_AHEAD_MAX = 16;
-
-/** The one of each pool. */
-const aheadOfPools = new WeakMap<SlabPool, KeysAhead>();
 
 export class KeysAhead {
   /** Hash of the key last recalled. */
@@ -38,15 +35,8 @@ export class KeysAhead {
   /** Takes what is read only to have it in the cache: what nobody uses is not read at all. */
   #touched = 0;
 
-  /** What the tables in a pool share. */
-  static of(pool: SlabPool): KeysAhead {
-    let ahead = aheadOfPools.get(pool);
-    if (ahead === undefined) {
-      ahead = new KeysAhead(Records.of(pool));
-      aheadOfPools.set(pool, ahead);
-    }
-    return ahead;
-  }
+  /** The one of a pool. */
+  static readonly of = onePerPool((pool) => new KeysAhead(Records.of(pool)));
 
   private constructor(records: Records) {
     this.#records = records;

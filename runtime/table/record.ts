@@ -25,7 +25,7 @@
  * Collections are in blocks.ts.
  */
 import { compareBytes, equalBytes } from "../base/bytes.ts";
-import type { Ref, SlabPool } from "./slab-pool.ts";
+import { onePerPool, type Ref, type SlabPool } from "./slab-pool.ts";
 
 export const KIND_TYPE = 7;
 export const KIND_ELEMENT = 8;
@@ -73,24 +73,14 @@ export function recordBytes(kind: number, flags: number, key: number, value: num
   return HEADER_BYTES + extensionBytes(kind, flags) + key + value;
 }
 
-/** The one of each pool: it has no state of its own, and what all tables share stays in the cache. */
-const recordsOfPools = new WeakMap<SlabPool, Records>();
-
 /** Fields of records by reference. Byte positions are inside the slab `u8(ref)`. */
 export class Records {
   readonly #u8: Buffer[];
   readonly #u32: Uint32Array[];
   readonly #f64: Float64Array[];
 
-  /** The records in a pool. */
-  static of(pool: SlabPool): Records {
-    let records = recordsOfPools.get(pool);
-    if (records === undefined) {
-      records = new Records(pool);
-      recordsOfPools.set(pool, records);
-    }
-    return records;
-  }
+  /** The records in a pool: no state of its own, and what all tables share stays in the cache. */
+  static readonly of = onePerPool((pool) => new Records(pool));
 
   private constructor(pool: SlabPool) {
     this.#u8 = pool.u8;

@@ -291,3 +291,16 @@ export class SlabPool {
     this.#freeIndexes.push(slab);
   }
 }
+
+/** Makes one thing for each pool, at its first use: what all tables in a pool share. */
+export function onePerPool<Shared>(make: (pool: SlabPool) => Shared): (pool: SlabPool) => Shared {
+  const made = new WeakMap<SlabPool, Shared>();
+  return (pool) => {
+    let shared = made.get(pool);
+    if (shared === undefined) {
+      shared = make(pool);
+      made.set(pool, shared);
+    }
+    return shared;
+  };
+}

@@ -1,13 +1,25 @@
-/** Opens the data folder of a simulated node for one boot: what its workers are born with. */
+/** What every simulated node begins with: its disk, and its data folder opened for one boot. */
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
-import type { Random } from "../../runtime/base/prng.ts";
+import { type Random, seeded } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
 import { openDataFolder } from "../../runtime/storage/data-folder.ts";
 import { memoryFolderLock } from "../../runtime/storage/folder-lock.ts";
-import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import { SimLoop } from "./loop.ts";
 
 export const FOLDER = "/data";
 
+/** Wall time of the first boot. */
+export const START_MS = 1_800_000_000_000;
+
+/** A disk whose calls return when its loop says so. */
+export function newDisk(seed: number): { readonly loop: SimLoop; readonly disk: MemoryDisk } {
+  const loop = new SimLoop(seeded(seed + 0x1000000));
+  const random = seeded(seed + 0x2000000);
+  return { loop, disk: new MemoryDisk({ random, schedule: loop.schedule }) };
+}
+
+/** What the workers of this boot are born with. */
 export async function openFolder({
   disk,
   random,

@@ -9,18 +9,17 @@ import type { Durability, NodeConfig } from "../../runtime/config.ts";
 import { systemCode } from "../../runtime/storage/files.ts";
 import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import { readManifests } from "../../runtime/storage/manifest.ts";
-import { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
 import { parseReserveName } from "../../runtime/storage/reserve.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
-import { FOLDER } from "./boot.ts";
+import { FOLDER, newDisk, START_MS } from "./boot.ts";
 import { Ledger } from "./ledger.ts";
-import { SimLoop } from "./loop.ts";
+import type { SimLoop } from "./loop.ts";
 import { Rot } from "./rot.ts";
 import { isFromDisk, SimNode } from "./sim-node.ts";
 
 const WORKERS_MAX = 3;
 const RESERVE_BYTES = 192 * 1024;
-const START_MS = 1_800_000_000_000;
 /** How long a node is down: shorter than a key lives, about as long, for ever. */
 const DOWN_MS = [1, 2000, 3_600_000];
 /** What the wall clock is set by. */
@@ -54,11 +53,9 @@ class StorageWorld {
   constructor(seed: number) {
     const random = seeded(seed);
     this.#random = random;
-    this.#loop = new SimLoop(seeded(seed + 0x1000000));
-    this.#disk = new MemoryDisk({
-      random: seeded(seed + 0x2000000),
-      schedule: this.#loop.schedule,
-    });
+    const { loop, disk } = newDisk(seed);
+    this.#loop = loop;
+    this.#disk = disk;
     this.#rot = new Rot(this.#disk, seeded(seed + 0x3000000));
     this.#fileBytes = 8192 << below(random, 3);
     this.#logBytesMin = 1024 << below(random, 5);

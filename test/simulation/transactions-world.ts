@@ -7,12 +7,12 @@ import assert from "node:assert/strict";
 import { below, type Random, seeded } from "../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../runtime/config/embedded.ts";
 import type { Durability, NodeConfig } from "../../runtime/config.ts";
-import { MemoryDisk } from "../../runtime/storage/memory-files.ts";
-import { SimLoop } from "./loop.ts";
+import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
+import { newDisk, START_MS } from "./boot.ts";
+import type { SimLoop } from "./loop.ts";
 import { Counters, Group, isDone, Lists, type Subject, seenBy } from "./subjects.ts";
 import { type SimClient, WholeNode } from "./whole-node.ts";
 
-const START_MS = 1_800_000_000_000;
 const PARTITIONS = 16;
 /** Keys of a subject: they are on all workers. */
 const KEYS_MAX = 4;
@@ -44,11 +44,9 @@ export class TransactionsWorld {
   constructor(seed: number) {
     const random = seeded(seed);
     this.#random = random;
-    this.#loop = new SimLoop(seeded(seed + 0x1000000));
-    this.#disk = new MemoryDisk({
-      random: seeded(seed + 0x2000000),
-      schedule: this.#loop.schedule,
-    });
+    const { loop, disk } = newDisk(seed);
+    this.#loop = loop;
+    this.#disk = disk;
     this.#durability = DURABILITIES[below(random, DURABILITIES.length)] as Durability;
     const keys = (name: string) => Array.from({ length: KEYS_MAX }, (_, i) => `${name}:${i}`);
     this.#subjects = [

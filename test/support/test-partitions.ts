@@ -19,7 +19,7 @@ import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { encodeCommand, type Plain, plain, type Reply, ReplyReader } from "./resp.ts";
 
-export const PARTITIONS = 16;
+const PARTITIONS = 16;
 /** Small: a slab is cleared when it is made, and tests make partitions by the hundred. */
 const SLAB_BYTES = 256 * 1024;
 const table = new CommandTable();

@@ -10,24 +10,25 @@ import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
 import { PARSED, RespReader } from "../../../runtime/codec/resp-reader.ts";
 import { RespWriter } from "../../../runtime/codec/resp-writer.ts";
-import type { NodeConfig } from "../../../runtime/config.ts";
-import { slotOf } from "../../../runtime/ring/slots.ts";
 import { KEYS_AHEAD_MAX, KeysAhead } from "../../../runtime/table/keys-ahead.ts";
 import type { MemoryTable } from "../../../runtime/table/memory-table.ts";
 import { encodeCommand } from "../../support/resp.ts";
-import { PARTITIONS, TestPartitions } from "../../support/test-partitions.ts";
+import { TestPartitions } from "../../support/test-partitions.ts";
 
-function lookAheadOf({ pool, vnodes }: TestPartitions): LookAhead {
-  const config = { keyspaces: [{ partitions: PARTITIONS }] } as unknown as NodeConfig;
+function lookAheadOf({ pool, executor, vnodes }: TestPartitions): LookAhead {
   const findVnode = (keyspace: number, partition: number) => {
     return vnodes.get(vnodeId(keyspace, partition));
   };
-  return new LookAhead({ pool, config, findVnode });
+  return new LookAhead({ pool, executor, findVnode });
 }
 
-function vnodeOfKey({ vnodes }: TestPartitions, bytes: Buffer, start: number, end: number) {
-  const partition = slotOf(bytes, start, end) >>> Math.log2(16384 / PARTITIONS);
-  return vnodes.get(vnodeId(0, partition)) as Vnode;
+function vnodeOfKey(
+  { executor, vnodes }: TestPartitions,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): Vnode {
+  return vnodes.get(vnodeId(0, executor.partitionOf(0, bytes, start, end))) as Vnode;
 }
 
 /** Runs every command of a pipeline, looking ahead before some. Returns what was replied. */
