@@ -37,7 +37,7 @@ const FREE_PORT_TRIES = 5;
 /** Workers whose threads come up. */
 interface ComingUp {
   /** Lets them recover, with all that they need. */
-  begin(args: Omit<WorkerArgs, "memory">, memory: StartMemory): void;
+  begin(args: Omit<WorkerArgs, "slabs">, memory: StartMemory): void;
   /** Resolves once all of them serve. */
   readonly serving: Promise<unknown>;
 }
@@ -189,7 +189,7 @@ class Node implements LocalNode, AdminSource {
       workers: config.workers,
       args: async (worker) => {
         const [args, memory] = await found.promise;
-        return { ...args, memory: memory.take(worker) };
+        return { ...args, slabs: memory.take(worker) };
       },
       handles: this.handles,
       resourceLimits: { maxYoungGenerationSizeMb: Math.ceil(mebibytes) },

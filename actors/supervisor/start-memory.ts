@@ -1,18 +1,16 @@
 /**
- * The memory that workers need at their start, touched before they need it. A page costs most when it
- * is touched first: the system zeroes it and enters it in its page tables, 0.3 µs on bare metal, up to
- * 16 µs on a virtual machine with shadow page tables, where that was a third of a start. While the
- * workers start, the main thread has nothing to do: it touches their pages for them.
+ * The memory that workers' tables need at their start, touched before they need it. A page costs most
+ * when it is touched first: the system zeroes it and enters it in its page tables, 0.3 µs on bare
+ * metal, up to 16 µs on a virtual machine with shadow page tables, where that was a third of a start.
+ * While the workers start, the main thread has nothing to do: it touches their pages for them.
  *
  * Invariant: a touch changes no byte, also where the worker writes at the same time.
  */
 import type { NodeConfig } from "../../runtime/config.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
-import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
 import { SLAB_BYTES_MAX } from "../../runtime/table/slab-pool.ts";
 import { ownsVnode } from "../worker/ownership.ts";
-import type { WorkerMemory } from "../worker/worker-args.ts";
 
 // limits:
 /** Touched for each worker in one turn: the admin port answers in between. */
@@ -31,8 +29,8 @@ export interface StartMemoryOptions {
 
 export class StartMemory {
   readonly #later: (run: () => void) => void;
-  /** By worker, until it has it. */
-  readonly #memory: WorkerMemory[] = [];
+  /** By worker, until it has them. */
+  readonly #slabs: SharedArrayBuffer[][] = [];
   /** What is to be touched, a step at a time; holds the memory until that is over. */
   #touching: Generator<void>[] = [];
 
@@ -41,7 +39,7 @@ export class StartMemory {
   }
 
   /**
-   * Memory for what the folder holds; for tables at most what the memory limit allows. None, if
+   * Memory for what the folder's snapshots hold, at most what the memory limit allows. None, if
    * something is wrong: those say so who need it.
    */
   static of(options: StartMemoryOptions): Promise<StartMemory> {
@@ -51,40 +49,30 @@ export class StartMemory {
   static async #of({ fs, folder, config, later }: StartMemoryOptions): Promise<StartMemory> {
     const { workers, memory } = config;
     const tables = new Array<number>(workers).fill(0);
-    let largestJournal = 0;
     const looking = (await fs.list(folder)).map(async (name) => {
       const vnodeId = parseSnapshotName(name)?.vnodeId;
-      if (vnodeId === undefined && parseJournalFileName(name) === undefined) return;
+      if (vnodeId === undefined) return;
       const size = await fs.size(`${folder}/${name}`);
-      if (vnodeId === undefined) largestJournal = Math.max(largestJournal, size);
-      else {
-        const owner = tables.findIndex((_, worker) =>
-          ownsVnode({ config, folder }, worker, vnodeId),
-        );
-        tables[owner] = (tables[owner] as number) + size * TABLE_BYTES_PER_SNAPSHOT_BYTE;
-      }
+      const owner = tables.findIndex((_, worker) => ownsVnode({ config, folder }, worker, vnodeId));
+      tables[owner] = (tables[owner] as number) + size * TABLE_BYTES_PER_SNAPSHOT_BYTE;
     });
     await Promise.all(looking);
     const made = new StartMemory(later);
-    for (const bytes of tables) {
-      made.#add(largestJournal, Math.min(bytes, memory.bytesMax / workers));
-    }
+    for (const bytes of tables) made.#add(Math.min(bytes, memory.bytesMax / workers));
     return made;
   }
 
-  /** The next worker's memory. Journals come first: they are judged before snapshots are read. */
-  #add(journalBytes: number, tableBytes: number): void {
-    const file = journalBytes === 0 ? [] : [new SharedArrayBuffer(journalBytes)];
+  /** The next worker's memory. */
+  #add(tableBytes: number): void {
     const length = Math.ceil(tableBytes / SLAB_BYTES_MAX);
     const slabs = Array.from({ length }, () => new SharedArrayBuffer(SLAB_BYTES_MAX));
-    this.#memory.push({ file, slabs });
-    this.#touching.push(touch([...file, ...slabs], journalBytes + tableBytes));
+    this.#slabs.push(slabs);
+    this.#touching.push(touch([...slabs], tableBytes));
   }
 
-  /** A worker's memory; once, since its successor must not find what it has left there. */
-  take(worker: number): WorkerMemory {
-    const { file = [], slabs = [] } = this.#memory[worker] ?? {};
-    return { file: file.splice(0), slabs: slabs.splice(0) };
+  /** A worker's slabs; once, since its successor must not find what it has left there. */
+  take(worker: number): SharedArrayBuffer[] {
+    return this.#slabs[worker]?.splice(0) ?? [];
   }
 
   /** Touches what the workers will need, from the beginning on, in turns. */

@@ -16,17 +16,10 @@ export interface WorkerArgs {
   /** Ports really to bind. */
   readonly gatewayPort: number;
   readonly directPorts: readonly number[];
-  readonly memory: WorkerMemory;
-}
-
-/**
- * Memory that the main thread touches while the worker starts (supervisor/start-memory.ts). Who uses
- * some takes it out of its list, and alone can free it.
- */
-export interface WorkerMemory {
-  /** What journal files are read into: as large as the largest; none where there is no journal. */
-  readonly file: SharedArrayBuffer[];
-  /** The table's first slabs. */
+  /**
+   * The table's first slabs, which the main thread touches while the worker starts
+   * (supervisor/start-memory.ts). Who uses one takes it out of the list, and alone can free it.
+   */
   readonly slabs: SharedArrayBuffer[];
 }
 

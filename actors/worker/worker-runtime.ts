@@ -141,7 +141,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.#partitions = args.config.keyspaces.map((keyspace) => keyspace.partitions);
     this.limits = { ...args.config.clients };
     this.gates = log;
-    this.pool = new SlabPool({ given: args.memory.slabs }).warm();
+    this.pool = new SlabPool({ given: args.slabs }).warm();
     this.system = newSystem(options);
     this.vnodesHere = new Vnodes({
       system: this.system,

@@ -30,7 +30,6 @@ import {
   type Survey,
   surveyJournals,
   syncUnproven,
-  WholeFileReader,
 } from "../../runtime/storage/survey.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 import { type LoadOptions, loadSnapshot, loadSnapshots } from "./load-snapshots.ts";
@@ -82,7 +81,6 @@ interface OpenedStorage {
   readonly journal: Journal;
   readonly manifests: Manifests;
   readonly survey: Survey;
-  readonly reader: WholeFileReader;
   readonly reserve: Reserve;
 }
 
@@ -97,8 +95,6 @@ export class WorkerStorage {
   readonly #snapshots = new NamedSnapshots();
   readonly #manifests: Manifests;
   readonly #survey: Survey;
-  /** Until the journals are replayed. */
-  #reader: WholeFileReader | undefined;
   /** Disk space for cleaning. */
   readonly reserve: Reserve;
   /** Files that this worker needs no more; others may. */
@@ -117,7 +113,6 @@ export class WorkerStorage {
     this.#index = index;
     this.#manifests = opened.manifests;
     this.#survey = opened.survey;
-    this.#reader = opened.reader;
     this.reserve = opened.reserve;
     const durabilities = args.config.keyspaces.map((keyspace) => keyspace.durability);
     this.log = new WorkerLog(opened.journal, durabilities);
@@ -202,9 +197,7 @@ export class WorkerStorage {
       await this.log.written();
     };
     const filter = (id: number) => this.#owns(id);
-    const reader = this.#reader ?? new WholeFileReader(this.fs);
-    this.#reader = undefined;
-    return replay(this.#survey, { ...this.#surveyOptions(), reader, filter, onOp, pause });
+    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp, pause });
   }
 
   #surveyOptions() {
@@ -350,10 +343,8 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
   const { folder, nodeId, boot, config } = args;
   const place = { fs, folder, nodeId };
   const manifests = await readManifests(fs, folder, nodeId);
-  const reader = new WholeFileReader(fs, args.memory.file.pop());
   const survey = await surveyJournals({
     ...place,
-    reader,
     manifests,
     include: (file) => file.boot < boot || file.worker === index,
   });
@@ -388,6 +379,6 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
   });
   // On a full disk it is taken when there is space.
   await reserve.restore();
-  storage = new WorkerStorage(options, { journal, manifests, survey, reader, reserve });
+  storage = new WorkerStorage(options, { journal, manifests, survey, reserve });
   return storage;
 }

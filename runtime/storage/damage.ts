@@ -24,6 +24,15 @@ export function corrupt(kind: string, damage: Damage, cause?: unknown): CoterieE
   );
 }
 
+/** The error for what must not be there, or must not be missing, in a journal file. */
+export function corruptJournal(
+  place: { readonly path: string; readonly offset: number },
+  what: string,
+  cause?: unknown,
+): CoterieError {
+  return corrupt("the journal file", { ...place, what }, cause);
+}
+
 /** What a failed reading of a file found. Throws what is no damage, FORMAT_UNKNOWN above all. */
 export function damageOf(error: unknown, path: string): Damage {
   if (error instanceof CoterieError && error.code === "CORRUPT") {

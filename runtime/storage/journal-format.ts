@@ -161,7 +161,7 @@ export function encodeFrameHeader(target: Buffer, fileOffset: number, frame: Fra
 }
 
 /**
- * Reads the frame header at `at` of a file's bytes into `into`; false unless it was written there,
+ * Reads the frame header at `at` into `into`; false unless it was written there, `offset` in the file,
  * by a journal for this very file. `generation` undefined accepts any use of the file.
  */
 export function decodeFrameHeader(
@@ -170,6 +170,7 @@ export function decodeFrameHeader(
   end: number,
   file: JournalFileName & { readonly generation?: string },
   into: FrameHeader,
+  offset = at,
 ): boolean {
   if (at + FRAME_HEADER_BYTES > end || readU32(bytes, at) !== FRAME_MAGIC) return false;
   if (readU32(bytes, at + 92) !== checksum(bytes.subarray(at, at + 92))) return false;
@@ -178,7 +179,7 @@ export function decodeFrameHeader(
     readU16(bytes, at + 6) === file.worker &&
     readU32(bytes, at + 8) === file.boot &&
     readU32(bytes, at + 12) === file.number &&
-    readU64(bytes, at + 40) === at;
+    readU64(bytes, at + 40) === offset;
   if (!own) return false;
   if (file.generation !== undefined && readId(bytes, at + 24) !== file.generation) return false;
   into.commit = readU64(bytes, at + 32);

@@ -9,19 +9,17 @@
  * than a sector, and only this journal writes it, at this place, after that sync returned.
  */
 import { readU32, readU64 } from "../base/bytes.ts";
-import type { CoterieError } from "../base/errors.ts";
-import { corrupt } from "./damage.ts";
+import { corruptJournal } from "./damage.ts";
 import {
-  decodeFrameHeader,
   ENTRY_BYTES,
   emptyFrameHeader,
   FILE_HEADER_BYTES,
   type FileHeader,
   FRAME_HEADER_BYTES,
   type FrameHeader,
-  frameIsWhole,
   SECTOR_BYTES,
 } from "./journal-format.ts";
+import type { JournalWindow } from "./journal-window.ts";
 
 /** How far a file counts. */
 export interface FileVerdict {
@@ -39,11 +37,6 @@ export interface FileVerdict {
 interface Place {
   readonly path: string;
   readonly offset: number;
-}
-
-/** The error for what must not be there, or must not be missing. */
-export function corruptJournal(place: Place, what: string, cause?: unknown): CoterieError {
-  return corrupt("the journal file", { ...place, what }, cause);
 }
 
 export class JournalJudge {
@@ -65,8 +58,9 @@ export class JournalJudge {
     this.proven = proven;
   }
 
-  /** Judges bytes[0, end) as the journal's next file; throws CORRUPT. */
-  judge(bytes: Buffer, end: number, header: FileHeader, path: string): FileVerdict {
+  /** Judges the file in the window as the journal's next; throws CORRUPT. */
+  async judge(window: JournalWindow, header: FileHeader): Promise<FileVerdict> {
+    const { path, length: end } = window;
     const frame = this.#frame;
     const largest = new Map<number, number>();
     const brokenBefore = this.#broken !== undefined;
@@ -77,14 +71,18 @@ export class JournalJudge {
     let at = accepted;
     this.#number = header.number;
     while (at < end) {
-      if (!decodeFrameHeader(bytes, at, end, header, frame)) {
+      const showing = window.show(at, FRAME_HEADER_BYTES);
+      if (showing !== undefined) await showing;
+      if (!window.readFrameHeader(at, header, frame)) {
         at += SECTOR_BYTES;
         continue;
       }
-      const whole = frameIsWhole(bytes, at, end, frame);
+      const showingBody = window.show(at, frame.length);
+      if (showingBody !== undefined) await showingBody;
+      const whole = window.isWhole(at, frame);
       this.#claim(frame.durableThrough);
       if (this.#broken === undefined && whole && this.#isNext(accepted, at)) {
-        this.#accept(bytes, at, path, largest);
+        this.#accept(window, at, largest);
         at += frame.length;
         accepted = at;
         droppedEnd = at;
@@ -150,11 +148,11 @@ export class JournalJudge {
     this.#waitingFrom = from;
   }
 
-  #accept(bytes: Buffer, at: number, path: string, largest: Map<number, number>): void {
+  #accept({ bytes, path, start }: JournalWindow, at: number, largest: Map<number, number>): void {
     const frame = this.#frame;
-    const directory = at + frame.directoryOffset;
+    const directory = at - start + frame.directoryOffset;
     const directoryEnd = directory + frame.directoryCount * ENTRY_BYTES;
-    if (frame.directoryOffset < FRAME_HEADER_BYTES || directoryEnd > at + frame.length) {
+    if (frame.directoryOffset < FRAME_HEADER_BYTES || directoryEnd > at - start + frame.length) {
       throw corruptJournal({ path, offset: at }, "its frame contradicts itself");
     }
     for (let entry = directory; entry < directoryEnd; entry += ENTRY_BYTES) {

@@ -8,28 +8,21 @@
  */
 import { readU32, readU64 } from "../base/bytes.ts";
 import { opChecksum } from "../base/hash.ts";
+import { corruptJournal } from "./damage.ts";
 import {
   alignToWord,
   decodeFileHeader,
-  decodeFrameHeader,
   ENTRY_BYTES,
   emptyFrameHeader,
   FILE_HEADER_BYTES,
   type FileHeader,
   FRAME_HEADER_BYTES,
   type FrameHeader,
-  frameIsWhole,
   RECORD_HEADER_BYTES,
 } from "./journal-format.ts";
-import { corruptJournal } from "./journal-judge.ts";
+import { JournalWindow } from "./journal-window.ts";
 import { bootAndWorker } from "./manifest.ts";
-import {
-  type Survey,
-  type SurveyedFile,
-  type SurveyOptions,
-  surveyJournals,
-  WholeFileReader,
-} from "./survey.ts";
+import { type Survey, type SurveyedFile, type SurveyOptions, surveyJournals } from "./survey.ts";
 
 // limits:
 /** Ops looked at before recovery lets others have the thread: below a millisecond. */
@@ -112,7 +105,7 @@ function cursorsOf(files: readonly SurveyedFile[]): Cursor[] {
 class Replay {
   readonly #survey: Survey;
   readonly #options: RecoverOptions;
-  readonly #reader: WholeFileReader;
+  readonly #window: JournalWindow;
   readonly #last = new Map<number, number>();
   readonly #frame: FrameHeader = emptyFrameHeader();
   readonly #op: RecoveredOp;
@@ -131,8 +124,8 @@ class Replay {
   constructor(survey: Survey, options: RecoverOptions) {
     this.#survey = survey;
     this.#options = options;
-    this.#reader = options.reader ?? new WholeFileReader(options.fs);
-    const bytes = this.#reader.bytes;
+    this.#window = new JournalWindow(options.fs);
+    const { bytes } = this.#window;
     this.#op = { vnodeId: 0, sequence: 0, bytes, start: 0, end: 0, file: "", frameOffset: 0 };
   }
 
@@ -156,14 +149,19 @@ class Replay {
     let progress = false;
     for (; cursor.index < cursor.files.length; cursor.index++, cursor.at = FILE_HEADER_BYTES) {
       const file = cursor.files[cursor.index] as SurveyedFile;
-      const length = await this.#reader.read(this.#path(file), file.accepted);
-      const header = this.#headerOf(file, length);
-      while (cursor.at < file.accepted) {
-        if (!this.#replayFrame(file, header, cursor.at, length)) return progress;
-        cursor.at += this.#frame.length;
-        progress = true;
-        const pausing = this.#endSlice();
-        if (pausing !== undefined) await pausing;
+      try {
+        await this.#window.open(this.#path(file), file.accepted);
+        const header = this.#headerOf(file);
+        while (cursor.at < file.accepted) {
+          await this.#showFrame(file, header, cursor.at);
+          if (!this.#replayFrame(file, cursor.at)) return progress;
+          cursor.at += this.#frame.length;
+          progress = true;
+          const pausing = this.#endSlice();
+          if (pausing !== undefined) await pausing;
+        }
+      } finally {
+        await this.#window.close();
       }
     }
     return progress;
@@ -183,26 +181,34 @@ class Replay {
     return `${this.#options.folder}/${file.name}`;
   }
 
-  #headerOf(file: SurveyedFile, length: number): FileHeader {
-    const reading = decodeFileHeader(this.#reader.bytes, length, file);
+  #headerOf(file: SurveyedFile): FileHeader {
+    const { bytes, end } = this.#window;
+    const reading = decodeFileHeader(bytes, end, file);
     if (reading.kind === "valid") return reading.header;
     throw corruptJournal({ path: this.#path(file), offset: 0 }, "it changed while it was read");
   }
 
-  /** Hands over a frame's ops; false if one of them has to wait for ops of another journal. */
-  #replayFrame(file: SurveyedFile, header: FileHeader, at: number, end: number): boolean {
-    const bytes = this.#reader.bytes;
+  /** Brings the frame at `at` into the window, all of it. */
+  async #showFrame(file: SurveyedFile, header: FileHeader, at: number): Promise<void> {
+    const window = this.#window;
     const frame = this.#frame;
-    const valid =
-      decodeFrameHeader(bytes, at, end, header, frame) && frameIsWhole(bytes, at, end, frame);
-    if (!valid) {
-      throw corruptJournal({ path: this.#path(file), offset: at }, "it changed while it was read");
-    }
-    this.#openFrame(bytes, at);
+    await window.show(at, FRAME_HEADER_BYTES);
+    const isThere = window.readFrameHeader(at, header, frame);
+    if (isThere) await window.show(at, frame.length);
+    if (isThere && window.isWhole(at, frame)) return;
+    throw corruptJournal({ path: this.#path(file), offset: at }, "it changed while it was read");
+  }
+
+  /** Hands over a frame's ops; false if one of them has to wait for ops of another journal. */
+  #replayFrame(file: SurveyedFile, frameOffset: number): boolean {
+    const { bytes, start } = this.#window;
+    const frame = this.#frame;
+    const at = frameOffset - start;
+    if (!this.#openFrame(bytes, at)) return true;
     const op = this.#op;
     op.bytes = bytes;
     op.file = file.name;
-    op.frameOffset = at;
+    op.frameOffset = frameOffset;
     let ready = true;
     const opsEnd = at + frame.directoryOffset;
     let record = at + FRAME_HEADER_BYTES;
@@ -214,7 +220,8 @@ class Replay {
       const sum = readU32(bytes, record + 4);
       const fits = op.end <= opsEnd && segment < frame.directoryCount;
       if (!fits || opChecksum(bytes, op.start, op.end) !== sum) {
-        throw corruptJournal({ path: this.#path(file), offset: record }, "an op in it is damaged");
+        const offset = start + record;
+        throw corruptJournal({ path: this.#path(file), offset }, "an op in it is damaged");
       }
       if (!this.#offer(segment, at)) ready = false;
       record = alignToWord(op.end);
@@ -223,20 +230,31 @@ class Replay {
     return ready;
   }
 
-  #openFrame(bytes: Buffer, at: number): void {
+  /** False if nobody needs any op of the frame. */
+  #openFrame(bytes: Buffer, at: number): boolean {
     const { directoryCount, directoryOffset } = this.#frame;
     if (directoryCount > this.#next.length) {
       this.#next = new Float64Array(directoryCount * 2);
       this.#done = new Float64Array(directoryCount * 2);
       this.#proven = new Float64Array(directoryCount * 2);
     }
+    let known = 0;
+    let isNeeded = false;
     for (let i = 0; i < directoryCount; i++) {
       const entry = at + directoryOffset + i * ENTRY_BYTES;
       const vnode = readU32(bytes, entry);
-      this.#next[i] = readU64(bytes, entry + 8);
-      this.#done[i] = this.#options.filter(vnode) ? this.#lastOf(vnode) : -1;
+      const ops = readU32(bytes, entry + 4);
+      const first = readU64(bytes, entry + 8);
+      const done = this.#options.filter(vnode) ? this.#lastOf(vnode) : -1;
+      this.#next[i] = first;
+      this.#done[i] = done;
       this.#proven[i] = this.#survey.proven.get(vnode) ?? 0;
+      if (done < 0) continue;
+      known += ops;
+      if (first + ops - 1 > done) isNeeded = true;
     }
+    if (!isNeeded) this.#skipped += known;
+    return isNeeded;
   }
 
   #closeFrame(bytes: Buffer, at: number): void {

@@ -6,21 +6,22 @@
  * file never counts for more than a manifest of an earlier recovery says.
  */
 import { CoterieError } from "../base/errors.ts";
-import { unknownFormat } from "./damage.ts";
+import { corruptJournal, unknownFormat } from "./damage.ts";
 import type { ClosedFile } from "./file-space.ts";
-import { diskError, type FileReader, type FileSystem, synced, systemCode } from "./files.ts";
+import { diskError, type FileSystem, synced } from "./files.ts";
 import {
   decodeFileHeader,
-  decodeFrameHeader,
   emptyFrameHeader,
   FILE_HEADER_BYTES,
   type FileHeader,
+  FRAME_HEADER_BYTES,
   JOURNAL_FORMAT,
   type JournalFileName,
   parseJournalFileName,
   SECTOR_BYTES,
 } from "./journal-format.ts";
-import { corruptJournal, JournalJudge } from "./journal-judge.ts";
+import { JournalJudge } from "./journal-judge.ts";
+import { JournalWindow } from "./journal-window.ts";
 import { bootAndWorker, type ManifestFile, type Manifests } from "./manifest.ts";
 
 export interface SurveyOptions {
@@ -31,8 +32,6 @@ export interface SurveyOptions {
   readonly manifests: Manifests;
   /** Which journals to read: default all. A restart beside running journals leaves those out. */
   readonly include?: (file: JournalFileName) => boolean;
-  /** Shared by those who read whole files one after the other: fresh memory for one is not cheap. */
-  readonly reader?: WholeFileReader;
 }
 
 export interface SurveyedFile extends JournalFileName, ClosedFile {
@@ -72,7 +71,7 @@ export async function surveyJournals(options: SurveyOptions): Promise<Survey> {
   const proven = new Map<number, number>();
   const judges = new Map<string, JournalJudge>();
   const floors = lowestListed(manifests);
-  const reader = options.reader ?? new WholeFileReader(fs);
+  const window = new JournalWindow(fs);
   for (const name of present) {
     const parsed = parseJournalFileName(name);
     if (parsed === undefined || !include(parsed)) continue;
@@ -80,7 +79,8 @@ export async function surveyJournals(options: SurveyOptions): Promise<Survey> {
       leftovers.push(name);
       continue;
     }
-    files.push(await surveyFile({ options, name, parsed, reader, judges, proven }));
+    const job = { options, name, parsed, window, judges, proven };
+    files.push(await surveyFile(job).finally(() => window.close()));
   }
   return { files, proven, leftovers };
 }
@@ -116,26 +116,25 @@ interface FileJob {
   readonly options: SurveyOptions;
   readonly name: string;
   readonly parsed: JournalFileName;
-  readonly reader: WholeFileReader;
+  readonly window: JournalWindow;
   /** By journal id. */
   readonly judges: Map<string, JournalJudge>;
   readonly proven: Map<number, number>;
 }
 
 async function surveyFile(job: FileJob): Promise<SurveyedFile> {
-  const { options, name, parsed, reader, judges } = job;
+  const { options, name, parsed, window, judges } = job;
   const path = `${options.folder}/${name}`;
   const listed = options.manifests.files.get(name);
   const limit = listed?.accepted ?? Number.POSITIVE_INFINITY;
   if (limit === 0) return unusedFile(job, "after-torn");
-  const length = await reader.read(path, limit);
-  const bytes = reader.bytes;
-  const reading = decodeFileHeader(bytes, length, parsed);
+  await window.open(path, limit);
+  const reading = decodeFileHeader(window.bytes, window.end, parsed);
   switch (reading.kind) {
     case "unknown-format":
       throw unknownFormat(path, reading.format, JOURNAL_FORMAT);
     case "none":
-      checkUnused(bytes, length, parsed, path);
+      await checkUnused(window, parsed);
       return unusedFile(job, "unused");
     case "valid":
       checkOwner(reading.header, options.nodeId, path);
@@ -147,7 +146,7 @@ async function surveyFile(job: FileJob): Promise<SurveyedFile> {
     judge = new JournalJudge(Math.max(1, listed?.firstCommit ?? 1), job.proven);
     judges.set(header.journalId, judge);
   }
-  return { name, ...parsed, ...judge.judge(bytes, length, header, path) };
+  return { name, ...parsed, ...(await judge.judge(window, header)) };
 }
 
 function unusedFile({ name, parsed }: FileJob, reason: "unused" | "after-torn"): SurveyedFile {
@@ -164,11 +163,13 @@ function unusedFile({ name, parsed }: FileJob, reason: "unused" | "after-torn"):
 }
 
 /** A file without its header was never used: the header is durable before the first frame. */
-function checkUnused(bytes: Buffer, length: number, file: JournalFileName, path: string): void {
+async function checkUnused(window: JournalWindow, file: JournalFileName): Promise<void> {
   const frame = emptyFrameHeader();
-  for (let at = FILE_HEADER_BYTES; at < length; at += SECTOR_BYTES) {
-    if (decodeFrameHeader(bytes, at, length, file, frame)) {
-      throw corruptJournal({ path, offset: 0 }, "its header is not there, but frames are");
+  for (let at = FILE_HEADER_BYTES; at < window.length; at += SECTOR_BYTES) {
+    await window.show(at, FRAME_HEADER_BYTES);
+    if (window.readFrameHeader(at, file, frame)) {
+      const place = { path: window.path, offset: 0 };
+      throw corruptJournal(place, "its header is not there, but frames are");
     }
   }
 }
@@ -222,33 +223,4 @@ export function isLeftover(
   const key = bootAndWorker(file);
   if (!manifests.writers.has(key)) return file.boot < manifests.boot;
   return file.number < (floors.get(key) ?? 0);
-}
-
-/** Reads whole files, one at a time, into one buffer. */
-export class WholeFileReader {
-  bytes: Buffer;
-  readonly #fs: FileReader;
-
-  /** `memory`: what it reads into while that is large enough. */
-  constructor(fs: FileReader, memory: ArrayBufferLike = new ArrayBuffer(0)) {
-    this.#fs = fs;
-    this.bytes = Buffer.from(memory);
-  }
-
-  /** Reads at most `bytesMax` bytes of the file into `bytes`; returns how many. */
-  async read(path: string, bytesMax: number): Promise<number> {
-    try {
-      const file = await this.#fs.open(path, "read");
-      try {
-        const length = Math.min(await file.size(), bytesMax);
-        if (length > this.bytes.length) this.bytes = Buffer.allocUnsafeSlow(length);
-        return await file.read(this.bytes, 0, length, 0);
-      } finally {
-        await file.close();
-      }
-    } catch (error) {
-      if (systemCode(error) !== "EIO") throw diskError(error, "read", path);
-      throw corruptJournal({ path, offset: 0 }, "the disk does not give its bytes", error);
-    }
-  }
 }

@@ -7,14 +7,13 @@ import { type Damage, damageOf } from "./damage.ts";
 import { causeCode, type FileReader } from "./files.ts";
 import {
   decodeFileHeader,
-  decodeFrameHeader,
   emptyFrameHeader,
   FILE_HEADER_BYTES,
-  frameIsWhole,
+  FRAME_HEADER_BYTES,
   parseJournalFileName,
 } from "./journal-format.ts";
+import { JournalWindow } from "./journal-window.ts";
 import { readSnapshot } from "./snapshot.ts";
-import { WholeFileReader } from "./survey.ts";
 
 /** A file to verify. */
 export interface VerifyArgs {
@@ -34,7 +33,10 @@ export type Verification =
 export async function verifyFile(fs: FileReader, args: VerifyArgs): Promise<Verification> {
   const path = `${args.folder}/${args.name}`;
   try {
-    if (parseJournalFileName(args.name) !== undefined) return await verifyJournal(fs, path, args);
+    if (parseJournalFileName(args.name) !== undefined) {
+      const window = new JournalWindow(fs);
+      return await verifyJournal(window, path, args).finally(() => window.close());
+    }
     let bytes = 0;
     await readSnapshot(fs, path, (_source, start, end) => {
       bytes += end - start;
@@ -52,25 +54,24 @@ export async function verifyFile(fs: FileReader, args: VerifyArgs): Promise<Veri
 }
 
 async function verifyJournal(
-  fs: FileReader,
+  window: JournalWindow,
   path: string,
   { name, end }: VerifyArgs,
 ): Promise<Verification> {
-  const reader = new WholeFileReader(fs);
-  const length = await reader.read(path, end);
-  const { bytes } = reader;
+  await window.open(path, end);
   const damaged = (offset: number, what: string): Verification => {
     return { kind: "damaged", damage: { path, offset, what } };
   };
+  const missing = (offset: number) => damaged(offset, "a frame is not there whole");
   const file = parseJournalFileName(name);
-  const reading = file === undefined ? undefined : decodeFileHeader(bytes, length, file);
+  const reading = file === undefined ? undefined : decodeFileHeader(window.bytes, window.end, file);
   if (reading?.kind !== "valid") return damaged(0, "its header is damaged");
   const frame = emptyFrameHeader();
   for (let at = FILE_HEADER_BYTES; at < end; at += frame.length) {
-    const isThere =
-      decodeFrameHeader(bytes, at, length, reading.header, frame) &&
-      frameIsWhole(bytes, at, length, frame);
-    if (!isThere) return damaged(at, "a frame is not there whole");
+    await window.show(at, FRAME_HEADER_BYTES);
+    if (!window.readFrameHeader(at, reading.header, frame)) return missing(at);
+    await window.show(at, frame.length);
+    if (!window.isWhole(at, frame)) return missing(at);
   }
-  return { kind: "whole", bytes: length };
+  return { kind: "whole", bytes: window.length };
 }

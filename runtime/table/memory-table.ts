@@ -138,7 +138,7 @@ export class MemoryTable {
     return ref;
   }
 
-  /** As `insertKey`, for a key that follows all others; not yet in the hash index (`keys.fill`). */
+  /** A key record that is not yet in the indexes (PendingIndex), nor is any other. */
   appendKey(
     source: Buffer,
     start: number,
@@ -148,7 +148,6 @@ export class MemoryTable {
     valueLength: number,
   ): Ref {
     const ref = this.newKey(source, start, end, kind, flags, valueLength);
-    this.keyRoot = this.keyOrder.insert(this.keyRoot, ref);
     if (flags & (EXPIRY | BLOB)) this.expiring++;
     return ref;
   }
@@ -173,7 +172,8 @@ export class MemoryTable {
     const records = this.records;
     const hash = this.keyHashOf(old);
     this.keys.replace(hash, old, made);
-    this.keyRoot = this.keyOrder.replace(this.keyRoot, old, made);
+    // Keys that are being loaded are in no index yet.
+    if (this.keyRoot !== 0) this.keyRoot = this.keyOrder.replace(this.keyRoot, old, made);
     for (let block = records.block(made); block !== 0; block = this.blocks.next(block)) {
       this.blocks.setKey(block, made);
     }

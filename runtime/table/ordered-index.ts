@@ -67,6 +67,11 @@ export class OrderedIndex {
     return this.#remember(this.#path.insert(ref, edge), edge);
   }
 
+  /** A tree of the first `count` of these items, which ascend strictly. Compares nothing. */
+  build(items: Uint32Array, count: number): Ref {
+    return count === 0 ? 0 : this.#remember(this.#nodes.build(items, count), LAST);
+  }
+
   /** Takes an item out that the tree has; returns the new root. Free the record afterwards. */
   remove(root: Ref, ref: Ref): Ref {
     const edge = this.#nodes.header(root) >>> EDGE_SHIFT;

@@ -1,11 +1,15 @@
 /**
- * Records that a load has made and that are still to go into a hash index: sorted by hash they go in
- * at a fifth of the cost of random order, which meets a cold segment each time.
+ * Keys that a load has made, in their order, and that are still to go into the indexes of a table, all
+ * at once: the order is built from the leaves up, without comparing; sorted by hash they go into the
+ * hash index at a fifth of the cost of random order, which meets a cold segment each time.
  *
- * Invariant: nothing is looked up in the index before `settle`.
+ * Invariant: nothing is looked up in the indexes before `settle`.
  */
-import type { HashIndex } from "./hash-index.ts";
+import type { MemoryTable } from "./memory-table.ts";
 import type { Ref } from "./slab-pool.ts";
+
+/** What of a table is filled. */
+type KeyIndexes = Pick<MemoryTable, "keys" | "keyOrder" | "keyRoot">;
 
 const FIRST_CAPACITY = 1024;
 const DIGIT_BITS = 11;
@@ -28,9 +32,10 @@ export class PendingIndex {
     this.#refs[this.#count - 1] = ref;
   }
 
-  /** Puts all of them into the index, which must be empty. */
-  settle(index: HashIndex): void {
+  /** Puts all of them into the indexes, which must be empty. */
+  settle(table: KeyIndexes): void {
     const count = this.#count;
+    table.keyRoot = table.keyOrder.build(this.#refs, count);
     let hashes = this.#hashes;
     let refs = this.#refs;
     let hashesTo = new Uint32Array(count);
@@ -49,7 +54,7 @@ export class PendingIndex {
       [hashes, hashesTo] = [hashesTo, hashes];
       [refs, refsTo] = [refsTo, refs];
     }
-    index.fill(hashes, refs, count);
+    table.keys.fill(hashes, refs, count);
     this.#hashes = new Uint32Array(FIRST_CAPACITY);
     this.#refs = new Uint32Array(FIRST_CAPACITY);
     this.#count = 0;

@@ -132,7 +132,7 @@ export class StateLoader {
   #settle(): void {
     if (this.#isMixed) return;
     this.#isMixed = true;
-    this.#pending.settle(this.#partition.table.keys);
+    this.#pending.settle(this.#partition.table);
   }
 
   // ---- cells ------------------------------------------------------------------------------------

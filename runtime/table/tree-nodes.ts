@@ -227,6 +227,38 @@ export class TreeNodes {
     words[base + 1] = (words[base + 1] as number) + items;
   }
 
+  /** A tree of the first `count` of these items, which ascend: full nodes, but for the last ones. */
+  build(items: Uint32Array, count: number): Ref {
+    let nodes: Ref[] = [];
+    let firsts: Ref[] = [];
+    for (let at = 0; at < count; at += LEAF_ITEMS_MAX) {
+      const length = Math.min(LEAF_ITEMS_MAX, count - at);
+      const leaf = this.newLeaf(length);
+      const words = this.words(leaf);
+      const base = baseOf(leaf);
+      copyWords(words, base + 1, items, at, length);
+      words[base] = (words[base] as number) + length;
+      nodes.push(leaf);
+      firsts.push(items[at] as number);
+    }
+    for (let level = 1; nodes.length > 1; level++) {
+      const above: Ref[] = [];
+      const firstsAbove: Ref[] = [];
+      for (let at = 0; at < nodes.length; at += INNER_CHILDREN_MAX) {
+        const length = Math.min(INNER_CHILDREN_MAX, nodes.length - at);
+        const inner = this.newInner(length, level);
+        for (let i = 0; i < length; i++) {
+          this.insertChild(inner, i, nodes[at + i] as Ref, firsts[at + i] as Ref);
+        }
+        above.push(inner);
+        firstsAbove.push(firsts[at] as Ref);
+      }
+      nodes = above;
+      firsts = firstsAbove;
+    }
+    return nodes[0] ?? 0;
+  }
+
   /** Takes a child out of the arrays; the items below are left as they are. */
   removeChild(inner: Ref, slot: number): void {
     const words = this.words(inner);

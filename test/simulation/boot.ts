@@ -51,6 +51,6 @@ export async function openFolder({
     startedAtMs: startMs,
     gatewayPort: 0,
     directPorts: [],
-    memory: { file: [], slabs: [] },
+    slabs: [],
   };
 }

@@ -80,7 +80,7 @@ export class WorkerNode {
       startedAtMs: this.clock.now(),
       gatewayPort: 0,
       directPorts: settings.self.ports.direct,
-      memory: { file: [], slabs: [] },
+      slabs: [],
     };
     this.#connectPorts(workers);
     for (let index = 0; index < workers; index++) await this.#startWorker(args, index);

@@ -63,6 +63,31 @@ test("a flipped bit in a frame that was durable names the file and the offset", 
   });
 });
 
+test("ops that a snapshot holds are skipped, in frames of nothing else and in others", async () => {
+  const disk = await newDisk();
+  const { journal } = await openJournal(disk.mount());
+  const commit = async () => {
+    const written = journal.writtenThrough + 1;
+    journal.commit();
+    await until(() => journal.durableThrough === written);
+  };
+  for (const sequence of [1, 2]) append(journal, 1, sequence, `op ${sequence}`);
+  append(journal, 2, 1, "other 1");
+  await commit();
+  for (const sequence of [3, 4]) append(journal, 1, sequence, `op ${sequence}`);
+  await commit();
+  const vnodes = [
+    { id: 1, snapshot: "one", sequence: 3 },
+    { id: 2, snapshot: "two", sequence: 1 },
+  ];
+  const files = journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
+  const manifest = { nodeId: NODE_ID, boot: 1, worker: 0, vnodes, files };
+  await writeManifest(disk.mount(), FOLDER, manifest);
+  const { states, skipped } = await recoverStates(disk.mount());
+  assert.deepEqual([states.get(1), states.get(2)], [["op 4"], undefined]);
+  assert.equal(skipped, 4);
+});
+
 test("a frame whose header is damaged is said of the file that held it", async () => {
   // Three frames a file, or one.
   for (const bytes of [1500, 6000]) {

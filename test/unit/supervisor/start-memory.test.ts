@@ -1,4 +1,4 @@
-/** Memory for a start: as much as files and tables will fill, touched in turns, never changed. */
+/** Memory for a start: as much as the tables will fill, touched in turns, never changed. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StartMemory } from "../../../actors/supervisor/start-memory.ts";
@@ -18,11 +18,9 @@ async function memoryFor(
   snapshots: Readonly<Record<number, number>>,
   {
     limit = 1024 * MB,
-    journals = [],
     fault,
   }: {
     readonly limit?: number;
-    readonly journals?: readonly number[];
     readonly fault?: string;
   } = {},
 ) {
@@ -38,9 +36,7 @@ async function memoryFor(
     const id = vnodeId(0, Number(partition));
     await make(snapshotName({ vnodeId: id, sequence: 1 }), megabytes);
   }
-  for (const [number, megabytes] of journals.entries()) {
-    await make(journalFileName({ boot: 1, worker: 0, number: number + 1 }), megabytes);
-  }
+  await make(journalFileName({ boot: 1, worker: 0, number: 1 }), 32);
   await make("node.json", 1);
   const config = embeddedConfig(
     { workers: 2, memory: limit, config: { keyspaces: { default: { partitions: 4 } } } },
@@ -61,44 +57,32 @@ function run(turns: (() => void)[]): number {
 
 test("each worker gets the slabs that its own snapshots will fill, once", async () => {
   const { memory } = await memoryFor({ 0: 30, 1: 30, 2: 1 });
-  const slabs = [memory.take(0).slabs, memory.take(1).slabs];
+  const slabs = [memory.take(0), memory.take(1)];
   assert.deepEqual(
     slabs.map((list) => list.map(({ byteLength }) => byteLength)),
     [[SLAB_BYTES_MAX, SLAB_BYTES_MAX], [SLAB_BYTES_MAX]],
   );
-  assert.equal(memory.take(0).slabs.length + memory.take(1).slabs.length, 0);
+  assert.equal(memory.take(0).length + memory.take(1).length, 0);
 });
 
 test("a folder without snapshots, and a small memory limit, take no more than they need", async () => {
   const empty = await memoryFor({});
-  const { file, slabs } = empty.memory.take(0);
-  assert.equal(file.length + slabs.length, 0);
+  assert.equal(empty.memory.take(0).length, 0);
   empty.memory.touch();
   assert.equal(run(empty.turns), 0);
   const limited = await memoryFor({ 0: 100, 1: 100 }, { limit: 64 * MB });
   limited.memory.touch();
   assert.equal(run(limited.turns), 128, "half of the limit, a quarter of a MB a turn");
-  assert.equal(limited.memory.take(0).slabs.length, 1);
+  assert.equal(limited.memory.take(0).length, 1);
 });
 
 test("a touch takes many turns and changes nothing of what the worker has written", async () => {
   const { memory, turns } = await memoryFor({ 0: 10 });
-  const [slab] = memory.take(0).slabs;
+  const [slab] = memory.take(0);
   const bytes = new Uint8Array(slab as SharedArrayBuffer).fill(7);
   memory.touch();
   assert.equal(run(turns), 48);
   assert.ok(bytes.every((byte) => byte === 7));
-});
-
-test("each worker gets memory for the largest journal file, once, touched before the tables'", async () => {
-  const { memory, turns } = await memoryFor({ 0: 10 }, { journals: [2, 5, 1] });
-  memory.touch();
-  assert.equal(run(turns), 68, "(5 + 10 * 1.2) MB, a quarter of one a turn");
-  for (const worker of [0, 1]) {
-    const sizes = memory.take(worker).file.map(({ byteLength }) => byteLength);
-    assert.deepEqual(sizes, [5 * MB]);
-    assert.equal(memory.take(worker).file.length, 0);
-  }
 });
 
 test("nothing is touched any more once the workers serve", async () => {
@@ -110,7 +94,7 @@ test("nothing is touched any more once the workers serve", async () => {
 
 test("a pool takes the slabs that it was given first, out of the list", async () => {
   const { memory } = await memoryFor({ 0: 60, 1: 10 });
-  const given = memory.take(0).slabs;
+  const given = memory.take(0);
   const [first, second] = given;
   const pool = new SlabPool({ given });
   pool.allocateRun(SLAB_BYTES_MAX);
@@ -123,9 +107,8 @@ test("a pool takes the slabs that it was given first, out of the list", async ()
 });
 
 test("a folder that cannot be looked at gets no memory, and no error: others say it", async () => {
-  const { memory, turns } = await memoryFor({ 0: 10 }, { journals: [1], fault: "EIO" });
-  const { file, slabs } = memory.take(0);
-  assert.equal(file.length + slabs.length, 0);
+  const { memory, turns } = await memoryFor({ 0: 10 }, { fault: "EIO" });
+  assert.equal(memory.take(0).length, 0);
   memory.touch();
   assert.equal(run(turns), 0);
 });

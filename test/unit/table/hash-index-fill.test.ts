@@ -7,6 +7,7 @@ import { mixHash } from "../../../runtime/base/hash.ts";
 import { below, seeded } from "../../../runtime/base/prng.ts";
 import { HashIndex } from "../../../runtime/table/hash-index.ts";
 import { Heap } from "../../../runtime/table/heap.ts";
+import { OrderedIndex } from "../../../runtime/table/ordered-index.ts";
 import { PendingIndex } from "../../../runtime/table/pending-index.ts";
 import { SlabPool } from "../../../runtime/table/slab-pool.ts";
 
@@ -24,8 +25,11 @@ for (const [name, hashOf] of KINDS) {
       const index = new HashIndex(heap, hashOf);
       const pending = new PendingIndex();
       for (let ref = 1; ref <= count; ref++) pending.push(hashOf(ref), ref);
-      pending.settle(index);
+      const table = { keys: index, keyOrder: new OrderedIndex(heap, (a, b) => a - b), keyRoot: 0 };
+      pending.settle(table);
 
+      assert.equal(table.keyOrder.count(table.keyRoot), count);
+      table.keyOrder.free(table.keyRoot);
       assert.equal(index.count, count);
       for (let ref = 1; ref <= count; ref++) assert.ok(has(index, hashOf(ref), ref), `${ref}`);
       assert.deepEqual(scanAll(index), new Set(Array.from({ length: count }, (_, i) => i + 1)));
@@ -47,8 +51,10 @@ test("the record pushed last may move before it is in the index", () => {
   const pending = new PendingIndex();
   pending.push(5, 100);
   pending.moveLast(200);
-  pending.settle(index);
+  const table = { keys: index, keyOrder: new OrderedIndex(heap, (a, b) => a - b), keyRoot: 0 };
+  pending.settle(table);
 
+  assert.equal(table.keyOrder.at(table.keyRoot, 0), 200);
   assert.ok(has(index, 5, 200));
   assert.ok(!has(index, 5, 100));
 });

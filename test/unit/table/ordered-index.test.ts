@@ -2,147 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
+import { below, seeded } from "../../../runtime/base/prng.ts";
 import { Heap } from "../../../runtime/table/heap.ts";
 import { OrderedIndex } from "../../../runtime/table/ordered-index.ts";
 import { SLAB_SHIFT, SlabPool, UNIT_MASK } from "../../../runtime/table/slab-pool.ts";
-
-/** A tree over records of one u32 key in the heap, beside a sorted array of the same keys. */
-class Subject {
-  readonly pool: SlabPool;
-  readonly heap: Heap;
-  readonly index: OrderedIndex;
-  readonly keys: number[] = [];
-  readonly refs = new Map<number, number>();
-  root = 0;
-  compared = 0;
-  readonly #probe: number;
-
-  constructor(slabBytes = 64 * 1024) {
-    this.pool = new SlabPool({ slabBytes });
-    this.heap = new Heap(this.pool);
-    this.index = new OrderedIndex(this.heap, (a, b) => {
-      this.compared++;
-      return this.keyOf(a) - this.keyOf(b);
-    });
-    this.#probe = this.heap.allocate(8);
-  }
-
-  keyOf(ref: number): number {
-    const key = this.pool.u32[ref >>> SLAB_SHIFT]?.[(ref & UNIT_MASK) << 1] ?? -1;
-    assert.notEqual(key, 0xffffffff, "the tree never looks at a freed record");
-    return key;
-  }
-
-  probe(key: number): number {
-    return this.#write(this.#probe, key);
-  }
-
-  /** Position of the first key that is not less. */
-  position(key: number): number {
-    let low = 0;
-    let high = this.keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.keys[middle] as number) < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  add(key: number): void {
-    if (this.refs.has(key)) return;
-    const ref = this.#write(this.heap.allocate(8), key);
-    this.root = this.index.insert(this.root, ref);
-    this.keys.splice(this.position(key), 0, key);
-    this.refs.set(key, ref);
-  }
-
-  remove(key: number): void {
-    const ref = this.refs.get(key);
-    if (ref === undefined) return;
-    this.root = this.index.remove(this.root, ref);
-    this.keys.splice(this.position(key), 1);
-    this.refs.delete(key);
-    this.#bury(ref);
-  }
-
-  move(key: number): void {
-    const old = this.refs.get(key);
-    if (old === undefined) return;
-    const ref = this.#write(this.heap.allocate(8), key);
-    this.root = this.index.replace(this.root, old, ref);
-    this.refs.set(key, ref);
-    this.#bury(old);
-  }
-
-  keyAt(rank: number): number | undefined {
-    const ref = this.index.at(this.root, rank);
-    return ref === 0 ? undefined : this.keyOf(ref);
-  }
-
-  forward(rank: number, length: number): number[] {
-    this.index.seek(this.root, rank);
-    const found: number[] = [];
-    for (let ref = this.index.next(); ref !== 0 && found.length < length; ref = this.index.next()) {
-      found.push(this.keyOf(ref));
-    }
-    return found;
-  }
-
-  backward(rank: number, length: number): number[] {
-    this.index.seek(this.root, rank);
-    const found: number[] = [];
-    let ref = this.index.previous();
-    for (; ref !== 0 && found.length < length; ref = this.index.previous()) {
-      found.push(this.keyOf(ref));
-    }
-    return found;
-  }
-
-  assertSame(): void {
-    assert.equal(this.index.count(this.root), this.keys.length);
-    assert.deepEqual(this.forward(0, Infinity), this.keys);
-    assert.deepEqual(this.backward(this.keys.length, Infinity), this.keys.toReversed());
-  }
-
-  assertEmptyAfter(key: () => number): void {
-    while (this.keys.length > 0) this.remove(key());
-    assert.equal(this.root, 0);
-    this.heap.free(this.#probe);
-    assert.deepEqual([this.heap.bytesUsed, this.pool.bytesUsed], [0, 0]);
-  }
-
-  #write(ref: number, key: number): number {
-    const words = this.pool.u32[ref >>> SLAB_SHIFT] as Uint32Array;
-    words[(ref & UNIT_MASK) << 1] = key;
-    return ref;
-  }
-
-  #bury(ref: number): void {
-    this.#write(ref, 0xffffffff);
-    this.heap.free(ref);
-  }
-}
-
-function assertProbe(subject: Subject, random: Random, range: number): void {
-  const key = below(random, range);
-  const position = subject.position(key);
-  const there = subject.refs.get(key);
-  const { index, root } = subject;
-  assert.equal(index.lowerBound(root, subject.probe(key)), position);
-  assert.equal(index.upperBound(root, subject.probe(key)), position + (there ? 1 : 0));
-  assert.equal(index.rankOf(root, subject.probe(key)), there ? position : -1);
-  if (there) assert.equal(index.rankOf(root, there), position);
-  const rank = below(random, subject.keys.length + 2) - 1;
-  assert.equal(subject.keyAt(rank), subject.keys[rank]);
-}
+import { assertProbe, TreeSubject } from "./tree-subject.ts";
 
 test("a tree agrees with a sorted array through random inserts, removes and moves", () => {
   fc.assert(
     fc.property(fc.integer(), (seed) => {
       const random = seeded(seed);
-      const subject = new Subject();
+      const subject = new TreeSubject();
       const range = 1 + below(random, 3000);
       for (let step = 0; step < 5000; step++) {
         const growing = step % 2500 < 1500;
@@ -171,7 +41,7 @@ for (const [name, order] of orders) {
   test(`a deep tree is right when it grows and goes away in another order: ${name}`, () => {
     const n = 12_000;
     for (const [, way] of orders) {
-      const subject = new Subject(1 << 20);
+      const subject = new TreeSubject(1 << 20);
       for (let i = 0; i < n; i++) {
         const key = order(n, i);
         const ref = subject.heap.allocate(8);
@@ -197,8 +67,45 @@ for (const [name, order] of orders) {
   });
 }
 
+for (const count of [0, 1, 2, 61, 62, 63, 61 * 64, 61 * 64 + 1, 12_000]) {
+  test(`a tree that was built at once is one that grew: ${count} items`, () => {
+    const random = seeded(count);
+    const subject = new TreeSubject(1 << 20);
+    subject.build(Array.from({ length: count }, (_, i) => 3 * i));
+    assert.equal(subject.compared, 0);
+    subject.assertSame();
+    const range = 3 * count + 10;
+    for (let step = 0; step < 400; step++) {
+      subject.add(below(random, range));
+      subject.remove(subject.keys[below(random, subject.keys.length)] ?? 0);
+      if (step % 2 === 0) subject.move(subject.keys[below(random, subject.keys.length)] ?? 0);
+      assertProbe(subject, random, range);
+    }
+    for (let key = range; key < range + 200; key++) subject.add(key);
+    subject.assertSame();
+    subject.assertEmptyAfter(() => subject.keys[below(random, subject.keys.length)] ?? 0);
+  });
+}
+
+test("a tree of four levels is built at once", () => {
+  const count = 61 * 64 * 64 + 100;
+  const heap = new Heap(new SlabPool({ slabBytes: 4 << 20 }));
+  const index = new OrderedIndex(heap, (a, b) => a - b);
+  const root = index.build(
+    Uint32Array.from({ length: count }, (_, i) => i + 1),
+    count,
+  );
+  assert.equal(index.count(root), count);
+  for (let rank = 0; rank < count; rank += 61) {
+    assert.equal(index.at(root, rank), rank + 1);
+    assert.equal(index.rankOf(root, rank + 1), rank);
+  }
+  index.free(root);
+  assert.equal(heap.bytesUsed, 0);
+});
+
 test("ascending and descending inserts compare with the edge only", () => {
-  const subject = new Subject();
+  const subject = new TreeSubject();
   for (let i = 0; i < 5; i++) subject.add(100_000 + i);
   subject.compared = 0;
   for (let i = 5; i < 3000; i++) subject.add(100_000 + i);
@@ -211,7 +118,7 @@ test("ascending and descending inserts compare with the edge only", () => {
 });
 
 test("pushes at alternating ends compare twice at most", () => {
-  const subject = new Subject();
+  const subject = new TreeSubject();
   subject.add(10_000);
   subject.add(10_001);
   for (let i = 1; i < 2000; i++) {
@@ -240,7 +147,7 @@ test("bounds take a probe that equals several items", () => {
 
 test("a cursor turns around anywhere", () => {
   const random = seeded(11);
-  const subject = new Subject();
+  const subject = new TreeSubject();
   for (let i = 0; i < 1000; i++) subject.add(i * 2);
   for (let run = 0; run < 50; run++) {
     let rank = below(random, 1001);
@@ -318,7 +225,7 @@ test("a detached tree goes away piece by piece, the last items first", () => {
 });
 
 test("the rest of a sliced tree is still a tree", () => {
-  const subject = new Subject();
+  const subject = new TreeSubject();
   for (let key = 0; key < 6000; key++) subject.add((key * 7919) % 6000);
   subject.root = subject.index.freeSlice(subject.root, 3333, () => {
     subject.refs.delete(subject.keys.pop() ?? -1);
@@ -329,7 +236,7 @@ test("the rest of a sliced tree is still a tree", () => {
 
 test("a tree of one item costs eight bytes, of four thousand less than six an item", () => {
   const random = seeded(5);
-  const one = new Subject();
+  const one = new TreeSubject();
   const before = one.heap.bytesUsed;
   one.add(1);
   assert.equal(one.heap.bytesUsed - before, 8 + 8);

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { OldFiles } from "../../../actors/worker/old-files.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
-import type { WorkerArgs, WorkerMemory } from "../../../actors/worker/worker-args.ts";
+import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
 import { openStorage } from "../../../actors/worker/worker-storage.ts";
 import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
@@ -28,8 +28,7 @@ async function openWorker(context: TestContext) {
     { config: { journal: { fileBytes: MB, reserveBytes: 0 } }, workers: 1, durability: "always" },
     { folder, machine: { cores: 1, memoryBytes: 1024 * MB } },
   );
-  const memory: WorkerMemory = { file: [], slabs: [] };
-  const args = { config, nodeId: "00112233445566aa", boot: 1, folder, memory } as WorkerArgs;
+  const args = { config, nodeId: "00112233445566aa", boot: 1, folder } as WorkerArgs;
   const syncTimes = new SyncTimes(new ManualClock());
   const events = { onDurable: () => undefined, onFailed: fail, onFull: fail, syncTimes };
   const machine = { fs: systemFiles, timers: systemTimers, random: seeded(1) };

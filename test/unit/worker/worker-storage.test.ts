@@ -10,7 +10,7 @@ import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { OldFiles } from "../../../actors/worker/old-files.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
-import type { WorkerArgs, WorkerMemory } from "../../../actors/worker/worker-args.ts";
+import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
 import { openStorage } from "../../../actors/worker/worker-storage.ts";
 import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { systemRandom } from "../../../runtime/base/prng.ts";
@@ -43,8 +43,7 @@ async function startWorker({ folder, boot, index = 0, workers = 1, ...more }: St
     { config: { journal, keyspaces: { count: keyspaces } }, workers, durability },
     { folder, machine: { cores: 4, memoryBytes: 1024 * MB } },
   );
-  const memory: WorkerMemory = { file: [], slabs: [] };
-  const args = { config, nodeId: "00112233445566aa", boot, folder, memory } as WorkerArgs;
+  const args = { config, nodeId: "00112233445566aa", boot, folder } as WorkerArgs;
   const syncTimes = new SyncTimes(new ManualClock());
   const events = { onDurable: () => undefined, onFailed: fail, onFull: fail, syncTimes };
   const machine = { fs: systemFiles, timers: systemTimers, random: systemRandom() };
