@@ -126,7 +126,11 @@ export class WorkerStorage {
   async recover(target: RecoveryTarget): Promise<RecoveryFacts> {
     const entries = [...this.#manifests.vnodes.values()].filter(({ id }) => this.#owns(id));
     for (const entry of entries) this.#snapshots.keep(entry);
-    const vnodes = await loadSnapshots(this.#loadOptions(target), entries);
+    const [vnodes] = await Promise.all([
+      loadSnapshots(this.#loadOptions(target), entries),
+      // On a full disk it is taken when there is space.
+      this.reserve.restore(),
+    ]);
     await this.#writeManifest();
     const owns = (id: number) => this.#owns(id);
     // Replaced, or finished when the worker ended: nobody else knows which are not named yet.
@@ -377,8 +381,6 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
     onFailed: (error) => events.onFailed(error),
     syncTimes: events.syncTimes,
   });
-  // On a full disk it is taken when there is space.
-  await reserve.restore();
   storage = new WorkerStorage(options, { journal, manifests, survey, reserve });
   return storage;
 }
