@@ -1,19 +1,28 @@
 /**
  * `npm run bench:pauses`: ten million keys are loaded and served; says the longest turn (CPU time of
- * the thread) and the longest garbage collection of each thread of the node, phase by phase.
+ * the thread) and the longest garbage collection of each thread of the node, phase by phase, and then
+ * the longest turns of two processes that serve nobody and hold as much memory: the machine's share.
  *
  * The node runs with turn-probe.ts preloaded. Its young generation, slabs and flags are those of
  * any node.
  */
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { seeded } from "../runtime/base/prng.ts";
 import type { ControlClient } from "./control-client.ts";
 import { type LoadResult, mustRun } from "./driver.ts";
 import { printMachine, printTable, readFlags, say, thousands } from "./report.ts";
-import { type RunningServer, serverChoices, settingsOf, withServers } from "./servers.ts";
+import {
+  type RunningServer,
+  type Servers,
+  serverChoices,
+  settingsOf,
+  withServers,
+} from "./servers.ts";
 import type { ProbeLine } from "./turn-probe.ts";
 import { CommandTemplate, inSequence, KEY, mixed, repeated, textOf, uniform } from "./workload.ts";
 
@@ -40,9 +49,17 @@ interface Phase {
   readonly name: string;
   readonly fromMs: number;
   readonly toMs: number;
-  readonly load: LoadResult;
+  /** None where nobody is served. */
+  readonly load?: LoadResult;
 }
 
+/** One for each core that a node of one worker and its clients keep busy. */
+const BARE_PROCESSES = 2;
+/** In which a bare process has taken its memory. */
+const BARE_TAKES_MS = 10_000;
+
+const run = promisify(execFile);
+const probe = pathToFileURL(join(import.meta.dirname, "turn-probe.ts")).href;
 const keys = flags.number("keys");
 const get = new CommandTemplate("GET", KEY);
 const set = new CommandTemplate("SET", KEY, textOf(flags.number("value")));
@@ -91,6 +108,28 @@ async function phasesOf(server: RunningServer, client: ControlClient): Promise<P
   return phases;
 }
 
+/**
+ * Bare processes, one a core, each with as much memory as the node; the first seconds, in which they
+ * take it, are left out.
+ */
+async function bareRows(servers: Servers, megabytes: number): Promise<string[][]> {
+  const seconds = flags.number("seconds");
+  const entry = join(import.meta.dirname, "bare-memory.ts");
+  const fromMs = Date.now() + BARE_TAKES_MS;
+  const toMs = fromMs + seconds * 1000;
+  const lasts = Math.ceil(seconds + BARE_TAKES_MS / 1000);
+  const words = ["--import", probe, entry, megabytes.toFixed(0), String(lasts)];
+  const folders = Array.from({ length: BARE_PROCESSES }, () => servers.folder());
+  const runs = folders.map((folder) => {
+    return run(process.execPath, words, { env: { ...process.env, BENCH_PROBE_FOLDER: folder } });
+  });
+  await Promise.all(runs);
+  return folders.flatMap((folder, i) => {
+    const lines = readProbe(folder).get("main") ?? [];
+    return [rowOf(`${i + 1}`, lines, { name: "bare, same memory", fromMs, toMs })];
+  });
+}
+
 /** What each thread said, by the name of its file. */
 function readProbe(folder: string): Map<string, ProbeLine[]> {
   const threads = new Map<string, ProbeLine[]>();
@@ -117,16 +156,15 @@ function rowOf(thread: string, lines: readonly ProbeLine[], { name, fromMs, toMs
     most(({ longestTurnMs }) => longestTurnMs).toFixed(2),
     `${(collection?.longestCollectionMs ?? 0).toFixed(2)} ${kind}`,
     String(during.reduce((sum, { collections }) => sum + collections, 0)),
-    thousands(load.opsPerSecond),
-    load.latencyMs(0.99).toFixed(2),
-    load.latencyMs(1).toFixed(2),
+    load === undefined ? "-" : thousands(load.opsPerSecond),
+    load?.latencyMs(0.99).toFixed(2) ?? "-",
+    load?.latencyMs(1).toFixed(2) ?? "-",
   ];
 }
 
 printMachine(`bench:pauses, ${thousands(keys)} keys`);
 await withServers(async (servers) => {
   const folder = servers.folder();
-  const probe = pathToFileURL(join(import.meta.dirname, "turn-probe.ts")).href;
   const [choice] = serverChoices(flags.list("servers"));
   if (choice?.kind !== "coterie") throw new Error("only coterie's turns can be measured");
   const { server, client } = await servers.start({
@@ -142,6 +180,8 @@ await withServers(async (servers) => {
   const rows = phases.flatMap((each) => {
     return [...threads].map(([thread, lines]) => rowOf(thread, lines, each));
   });
+  await server.stop();
+  rows.push(...(await bareRows(servers, megabytes)));
   const heads = ["phase", "thread", "longest turn ms", "longest GC ms", "GCs"];
   printTable([...heads, "ops/s", "client p99 ms", "client max ms"], rows);
   process.stdout.write(`\nResident at the end: ${megabytes.toFixed(0)} MiB.\n`);
