@@ -22,6 +22,7 @@ import {
   readManifests,
   writeManifest,
 } from "../../runtime/storage/manifest.ts";
+import { OpsByVnode } from "../../runtime/storage/ops-by-vnode.ts";
 import { type RecoveredOp, type Recovery, replay } from "../../runtime/storage/recovery.ts";
 import { Reserve, reserveName } from "../../runtime/storage/reserve.ts";
 import { unlistedSnapshots } from "../../runtime/storage/snapshot.ts";
@@ -165,13 +166,7 @@ export class WorkerStorage {
       vnodes.set(id, await loadSnapshot(this.#loadOptions(target), entry));
     }
     const onOp = (op: RecoveredOp) => {
-      let vnode = vnodes.get(op.vnodeId);
-      if (vnode === undefined) {
-        vnode = target.createVnode(op.vnodeId);
-        vnodes.set(op.vnodeId, vnode);
-      }
-      vnode.partition.replay(op.bytes, op.start, op.end);
-      vnode.logBytes += op.end - op.start;
+      replayOp(target, vnodes, op.vnodeId, op.bytes, op.start, op.end);
     };
     await this.#replayRunning(entry ?? { id, sequence: 0 }, onOp);
     this.journal.restartVnode(id);
@@ -184,15 +179,14 @@ export class WorkerStorage {
   }
 
   #replay(target: RecoveryTarget, vnodes: Map<number, Vnode>): Promise<Recovery> {
+    const ops = new OpsByVnode();
+    // Written again in the order of the log, frame by frame; applied vnode by vnode.
     const onOp = (op: RecoveredOp, provenDurable: boolean) => {
-      let vnode = vnodes.get(op.vnodeId);
-      if (vnode === undefined) {
-        vnode = target.createVnode(op.vnodeId);
-        vnodes.set(op.vnodeId, vnode);
-      }
-      vnode.partition.replay(op.bytes, op.start, op.end);
-      vnode.logBytes += op.end - op.start;
+      ops.add(op.vnodeId, op.start, op.end);
       if (!provenDurable) this.log.rewrite(op.vnodeId, op.sequence, op.bytes, op.start, op.end);
+    };
+    const beforeMove = (bytes: Buffer) => {
+      ops.drain((id, start, end) => replayOp(target, vnodes, id, bytes, start, end));
     };
     // A frame's ops stay together, but not all that is written again fits in one frame.
     const pause = async () => {
@@ -201,7 +195,7 @@ export class WorkerStorage {
       await this.log.written();
     };
     const filter = (id: number) => this.#owns(id);
-    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp, pause });
+    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp, beforeMove, pause });
   }
 
   #surveyOptions() {
@@ -337,6 +331,24 @@ export class WorkerStorage {
   close(): Promise<void> {
     return this.journal.close();
   }
+}
+
+/** Applies an op that the log holds to its vnode, which is made if it is not among `vnodes`. */
+function replayOp(
+  target: RecoveryTarget,
+  vnodes: Map<number, Vnode>,
+  id: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): void {
+  let vnode = vnodes.get(id);
+  if (vnode === undefined) {
+    vnode = target.createVnode(id);
+    vnodes.set(id, vnode);
+  }
+  vnode.partition.replay(bytes, start, end);
+  vnode.logBytes += end - start;
 }
 
 const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };

@@ -14,7 +14,7 @@ import {
 } from "./journal-format.ts";
 
 /** How much is read at once, unless more has to be seen together. */
-const WINDOW_BYTES = 512 * 1024;
+const WINDOW_BYTES = 2 * 1024 * 1024;
 
 export class JournalWindow {
   /** Reused: valid until the window moves. */
@@ -49,8 +49,11 @@ export class JournalWindow {
    * file has; undefined: they are already.
    */
   show(at: number, bytes: number): Promise<void> | undefined {
-    if (at >= this.start && Math.min(at + bytes, this.length) <= this.end) return undefined;
-    return this.#move(at, bytes);
+    return this.shows(at, bytes) ? undefined : this.#move(at, bytes);
+  }
+
+  shows(at: number, bytes: number): boolean {
+    return at >= this.start && Math.min(at + bytes, this.length) <= this.end;
   }
 
   /** Reads the header of the frame at `at`, which is shown; see decodeFrameHeader. */

@@ -30,7 +30,7 @@ export const RECOVERY_SLICE_OPS = 2_000;
 /** Bytes of frames that end a slice, however few ops they hold. */
 export const RECOVERY_SLICE_BYTES = 1024 * 1024;
 
-/** An op in place: reused, and its bytes are only valid, during the call. */
+/** An op in place: the object is reused, its bytes stay until `beforeMove`. */
 export interface RecoveredOp {
   vnodeId: number;
   sequence: number;
@@ -50,6 +50,8 @@ export interface RecoverOptions extends SurveyOptions {
    * journal and sync that before the vnode serves, acknowledges or offers anything.
    */
   onOp(op: RecoveredOp, provenDurable: boolean): void;
+  /** The bytes of the ops that came since the last call are about to go. */
+  beforeMove?(bytes: Buffer): void;
   /** Ends a slice, between two frames: lets the rest of the thread run. */
   readonly pause?: () => Promise<void>;
 }
@@ -149,22 +151,26 @@ class Replay {
     let progress = false;
     for (; cursor.index < cursor.files.length; cursor.index++, cursor.at = FILE_HEADER_BYTES) {
       const file = cursor.files[cursor.index] as SurveyedFile;
-      try {
-        await this.#window.open(this.#path(file), file.accepted);
-        const header = this.#headerOf(file);
-        while (cursor.at < file.accepted) {
-          await this.#showFrame(file, header, cursor.at);
-          if (!this.#replayFrame(file, cursor.at)) return progress;
-          cursor.at += this.#frame.length;
-          progress = true;
-          const pausing = this.#endSlice();
-          if (pausing !== undefined) await pausing;
-        }
-      } finally {
-        await this.#window.close();
-      }
+      const before = cursor.at;
+      await this.#replayFile(file, cursor).finally(() => this.#window.close());
+      if (cursor.at > before) progress = true;
+      if (cursor.at < file.accepted) break;
     }
     return progress;
+  }
+
+  /** Replays a file as far as it goes. */
+  async #replayFile(file: SurveyedFile, cursor: Cursor): Promise<void> {
+    await this.#window.open(this.#path(file), file.accepted);
+    const header = this.#headerOf(file);
+    while (cursor.at < file.accepted) {
+      await this.#showFrame(file, header, cursor.at);
+      if (!this.#replayFrame(file, cursor.at)) break;
+      cursor.at += this.#frame.length;
+      const pausing = this.#endSlice();
+      if (pausing !== undefined) await pausing;
+    }
+    this.#options.beforeMove?.(this.#window.bytes);
   }
 
   /** A frame was replayed: pauses, if it fills the slice. */
@@ -192,11 +198,17 @@ class Replay {
   async #showFrame(file: SurveyedFile, header: FileHeader, at: number): Promise<void> {
     const window = this.#window;
     const frame = this.#frame;
-    await window.show(at, FRAME_HEADER_BYTES);
+    await this.#show(at, FRAME_HEADER_BYTES);
     const isThere = window.readFrameHeader(at, header, frame);
-    if (isThere) await window.show(at, frame.length);
+    if (isThere) await this.#show(at, frame.length);
     if (isThere && window.isWhole(at, frame)) return;
     throw corruptJournal({ path: this.#path(file), offset: at }, "it changed while it was read");
+  }
+
+  #show(at: number, bytes: number): Promise<void> | undefined {
+    const window = this.#window;
+    if (!window.shows(at, bytes)) this.#options.beforeMove?.(window.bytes);
+    return window.show(at, bytes);
   }
 
   /** Hands over a frame's ops; false if one of them has to wait for ops of another journal. */

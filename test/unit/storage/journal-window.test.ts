@@ -23,11 +23,11 @@ async function windowOver(bytes: Buffer, bytesMax = Number.POSITIVE_INFINITY) {
 }
 
 test("whatever is shown is what the file has there", async () => {
-  const bytes = randomBytes(3000 * KB);
+  const bytes = randomBytes(9000 * KB);
   const { window } = await windowOver(bytes);
   const random = seeded(2);
-  const sizes = [1, 512, 100 * KB, 512 * KB, 900 * KB];
-  for (let step = 0; step < 300; step++) {
+  const sizes = [1, 512, 100 * KB, 2048 * KB, 3000 * KB];
+  for (let step = 0; step < 100; step++) {
     const at = below(random, bytes.length);
     const size = sizes[below(random, sizes.length)] as number;
     await window.show(at, size);
@@ -43,8 +43,8 @@ test("whatever is shown is what the file has there", async () => {
 test("a file as long as the window, or of which less counts, ends where it ends", async () => {
   for (const [size, counts] of [
     [0, 0],
-    [512 * KB, 512 * KB],
-    [700 * KB, 600 * KB],
+    [2048 * KB, 2048 * KB],
+    [2700 * KB, 2600 * KB],
   ] as const) {
     const { window } = await windowOver(randomBytes(size), counts);
     assert.equal(window.length, counts);
@@ -55,31 +55,31 @@ test("a file as long as the window, or of which less counts, ends where it ends"
 });
 
 test("a file that became shorter meanwhile ends there", async () => {
-  const bytes = randomBytes(2000 * KB);
+  const bytes = randomBytes(5000 * KB);
   const { disk, window } = await windowOver(bytes);
   const file = await disk.mount().open(PATH, "write");
-  await file.truncate(800 * KB);
+  await file.truncate(2800 * KB);
   await file.close();
-  await window.show(700 * KB, 300 * KB);
-  assert.equal(window.length, 800 * KB);
-  assert.equal(window.end, 800 * KB);
+  await window.show(2700 * KB, 300 * KB);
+  assert.equal(window.length, 2800 * KB);
+  assert.equal(window.end, 2800 * KB);
   await window.close();
 });
 
 test("a disk that does not give the bytes is damage, named with its place; other errors are not", async () => {
-  const { disk, window } = await windowOver(randomBytes(2000 * KB));
+  const { disk, window } = await windowOver(randomBytes(5000 * KB));
   for (const [fault, code] of [
     ["EIO", "CORRUPT"],
     ["EMFILE", "DISK_FAILED"],
   ] as const) {
     disk.fault = ({ kind }) => (kind === "read" ? fault : undefined);
     await assert.rejects(
-      async () => window.show(900 * KB, 1),
+      async () => window.show(2900 * KB, 1),
       (error) => {
         assert.ok(error instanceof CoterieError);
         assert.equal(error.code, code);
         assert.ok(error.message.includes(PATH));
-        if (code === "CORRUPT") assert.equal(error.detail.offset, 900 * KB);
+        if (code === "CORRUPT") assert.equal(error.detail.offset, 2900 * KB);
         return true;
       },
     );
@@ -90,11 +90,11 @@ test("a disk that does not give the bytes is damage, named with its place; other
 test("frames come back that lie across the window's ends, and one that is larger than it", async () => {
   const disk = await newDisk();
   const { journal } = await openJournal(disk.mount(), {
-    fileBytes: 4096 * KB,
+    fileBytes: 16 * 1024 * KB,
     stepBytes: 1024 * KB,
     arenaBytes: 64 * KB,
   });
-  const sizes = [200, 200, 200, 700, 30, 1200, 3, 3, 90].map((size) => size * KB);
+  const sizes = [900, 900, 900, 700, 30, 4200, 3, 3, 90].map((size) => size * KB);
   const texts = sizes.map((size, i) => String.fromCharCode(97 + i).repeat(size));
   for (const [i, text] of texts.entries()) {
     append(journal, 1, i + 1, text);
