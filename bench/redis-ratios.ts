@@ -42,10 +42,8 @@ const KEYS = 100_000;
 const VALUE_BYTES = 64;
 /** Commands for each one un-pipelined: about the same time. */
 const PIPELINED = 16;
-/** Before the first round, so that both have compiled, grown and cached what they will. */
-const WARM_SHARE = 0.5;
-/** How many times slower a durable command may be expected: its rounds are that much shorter. */
-const DURABLE_SHARE = 0.25;
+/** A durable command is about half as fast: its rounds take as long with half the requests. */
+const DURABLE_SHARE = 0.5;
 
 const run = promisify(execFile);
 
@@ -100,7 +98,8 @@ function requestsOf({ durability, pipeline }: Case): number {
 async function measure(targets: readonly RunningServer[], which: Case): Promise<Sample[][]> {
   const requests = requestsOf(which);
   const samples: Sample[][] = targets.map(() => []);
-  for (const target of targets) await sample(target, which, Math.ceil(requests * WARM_SHARE));
+  // A round before the first, so that both have compiled, grown and cached what they will.
+  for (const target of targets) await sample(target, which, requests);
   for (let round = 0; round < flags.number("rounds"); round++) {
     for (const [i, target] of targets.entries()) {
       samples[i]?.push(await sample(target, which, requests));

@@ -18,6 +18,8 @@ export interface TimerHandle {
 /** Timers as an argument, so that the simulation decides when they fire. */
 export interface Timers {
   after(delayMs: number, run: () => void): TimerHandle;
+  /** Runs it when this round of the event loop has read what is there to be read. */
+  soon(run: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -32,6 +34,7 @@ export const systemTimers: Timers = {
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
+  soon: (run) => void setImmediate(run),
 };
 
 /** A clock and timers that move only when told to. */
@@ -65,6 +68,11 @@ export class ManualClock implements Clock, Timers {
     const id = this.#next++;
     this.#pending.set(id, { at: this.#now + delayMs, run });
     return { cancel: () => void this.#pending.delete(id) };
+  }
+
+  /** Rounds take no time. */
+  soon(run: () => void): void {
+    queueMicrotask(run);
   }
 
   /** Moves time forward, firing what is due in order. */

@@ -188,7 +188,10 @@ export class JournalSyncs {
     });
   }
 
-  /** A sync returned. The disk gets the next one before anybody is told, which takes time. */
+  /**
+   * A sync returned. The next one begins at the end of this round of the event loop: whatever is read
+   * until then is in it, too, and that is a third more.
+   */
   #settled(): void {
     const before = this.#durable.commit;
     for (let first = this.#retiring[0]; first?.done === true; first = this.#retiring[0]) {
@@ -199,7 +202,9 @@ export class JournalSyncs {
       this.#durable = this.#synced;
     }
     const through = this.#durable.commit;
-    this.#events.returned();
+    this.#timers.soon(() => {
+      if (!this.#dead) this.#events.returned();
+    });
     if (through > before) this.#events.moved(through);
   }
 

@@ -44,22 +44,34 @@ function watched() {
     failed: (error: Error) => log.push(`failed ${error.message}`),
     appended: () => state.appended,
   };
+  let round: (() => void)[] = [];
+  const endRound = () => {
+    const runs = round;
+    round = [];
+    for (const run of runs) run();
+  };
+  const timers = {
+    after: (delayMs: number, run: () => void) => clock.after(delayMs, run),
+    soon: (run: () => void) => void round.push(run),
+  };
   const syncs = new JournalSyncs(1, events, {
-    timers: clock,
+    timers,
     syncTimes: { clock, note: () => undefined },
   });
-  return { syncs, log, clock, state };
+  return { syncs, log, clock, state, endRound };
 }
 
 test("a commit in a new file waits for the sync of the file that was left", () => {
-  const { syncs, log } = watched();
+  const { syncs, log, endRound } = watched();
   const [left, current] = [fakeFile(1), fakeFile(2)];
   syncs.retire(left.file, 3, 4096);
   syncs.start(current.file, 4, 1024);
   current.pending[0]?.(undefined);
   assert.deepEqual([syncs.through, syncs.idle], [0, false]);
+  endRound();
   left.pending[0]?.(undefined);
-  assert.deepEqual(log, ["returned", "returned", "moved 4"]);
+  endRound();
+  assert.deepEqual(log, ["returned", "moved 4", "returned"]);
   assert.deepEqual(syncs.durableAt, { commit: 4, fileNumber: 2, end: 1024 });
   assert.ok(left.closed() && syncs.idle);
 });
@@ -89,17 +101,33 @@ test("a failed sync of a file that was left is final", () => {
 });
 
 test("a file that was left makes its commits durable though nobody asked", () => {
-  const { syncs, log } = watched();
+  const { syncs, log, endRound } = watched();
   const left = fakeFile(1);
   syncs.retire(left.file, 9, 8192);
   left.pending[0]?.(undefined);
-  assert.deepEqual(log, ["returned", "moved 9"]);
+  endRound();
+  assert.deepEqual(log, ["moved 9", "returned"]);
+});
+
+test("another sync may begin once the round of the loop ends, unless all has ended", () => {
+  const { syncs, log, endRound } = watched();
+  const current = fakeFile(1);
+  syncs.start(current.file, 1, 1024);
+  current.pending[0]?.(undefined);
+  assert.deepEqual(log, ["moved 1"]);
+  endRound();
+  assert.deepEqual(log, ["moved 1", "returned"]);
+  syncs.start(current.file, 2, 2048);
+  current.pending[1]?.(undefined);
+  syncs.abandon();
+  endRound();
+  assert.deepEqual(log, ["moved 1", "returned", "moved 2"]);
 });
 
 /** Two writers take turns: a sync takes 10 ms, and each is back 1 ms after its answer. */
 function takingTurns() {
   const watching = watched();
-  const { syncs, clock, state } = watching;
+  const { syncs, clock, state, endRound } = watching;
   const current = fakeFile(1);
   const sync = (commit: number) => {
     syncs.start(current.file, commit, commit * 1024);
@@ -108,6 +136,7 @@ function takingTurns() {
     assert.ok(syncs.holds(), "one is in flight");
     clock.advance(9);
     current.pending[commit - 1]?.(undefined);
+    endRound();
   };
   state.appended = 1;
   sync(1);
@@ -124,7 +153,7 @@ test("a sync waits for the writers who were just answered until they are back", 
   assert.equal(syncs.holds(), false);
   syncs.start(fakeFile(1).file, 3, 3072);
   clock.advance(100);
-  assert.deepEqual(log, ["returned", "moved 1", "returned", "moved 2"]);
+  assert.deepEqual(log, ["moved 1", "returned", "moved 2", "returned"]);
 });
 
 test("a sync that waits in vain may begin after half of what syncs take", () => {
