@@ -5,12 +5,14 @@ import { CrossWorker, SETTLE_MS } from "../../../actors/gateway/cross-worker.ts"
 import type { DispatchHost } from "../../../actors/gateway/dispatch-host.ts";
 import { MESSAGE_COMMIT, MESSAGE_SYNC } from "../../../actors/gateway/messages.ts";
 import type { Part } from "../../../actors/protocols/transactions.ts";
+import type { Intent } from "../../../actors/worker/intent-codec.ts";
 import type { Intents } from "../../../actors/worker/intents.ts";
 import type { Participant } from "../../../actors/worker/participant.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 import { pack, unpack } from "../../../runtime/codec/pack.ts";
 
 const DONE = { kind: "reply", bytes: pack({ replies: [] }) } as const;
+const FAILED = { kind: "failed", text: "the worker died" } as const;
 const PARTS: readonly Part[] = [{ number: 0, keyspace: 0, partition: 8, entries: [] }];
 
 function valueIn(bytes: Buffer): unknown {
@@ -25,19 +27,25 @@ class Coordinator {
   /** Ids of transactions whose parts were asked for. */
   readonly commits: string[] = [];
   syncs = 0;
+  /** Ids of transactions whose parts' op ids may be forgotten. */
+  readonly forgotten: string[] = [];
+  /** The syncs of its own log that it waits for. */
+  readonly ownSyncs: (() => void)[] = [];
   readonly cross: CrossWorker;
-  #answers: { readonly kind: number; readonly answer: () => void }[] = [];
+  #answers: { readonly kind: number; readonly answer: (outcome: unknown) => void }[] = [];
 
-  constructor() {
+  /** `logged`: what its log holds of a life before. */
+  constructor(logged: readonly Intent[] = []) {
     const host = {
       index: 0,
       config: { workers: 2 },
       nowMs: this.clock.now(),
       gates: {
         whenDurable: (_commit: number, done: () => void) => done(),
-        sync: (done: () => void) => done(),
+        sync: (done: () => void) => void this.ownSyncs.push(done),
       },
       exchange: {
+        tell: () => undefined,
         request: (_worker: number, kind: number, bytes: Buffer) => this.#ask(kind, bytes),
       },
       ownerOf: () => 1,
@@ -47,7 +55,7 @@ class Coordinator {
     } as unknown as DispatchHost;
     const intents = {
       put: () => 1,
-      all: () => [],
+      all: () => logged,
       remove: (ids: string[]) => void this.removed.push(...ids),
     } as unknown as Intents;
     const participant = {} as Participant;
@@ -62,17 +70,21 @@ class Coordinator {
 
   #ask(kind: number, bytes: Buffer): Promise<unknown> {
     if (kind === MESSAGE_COMMIT) this.commits.push((valueIn(bytes) as { id: string }).id);
-    if (kind === MESSAGE_SYNC) this.syncs++;
+    if (kind === MESSAGE_SYNC) {
+      this.syncs++;
+      const { forget } = valueIn(bytes) as { forget: readonly { readonly id: string }[] };
+      this.forgotten.push(...forget.map(({ id }) => id));
+    }
     return new Promise((resolve) => {
-      this.#answers.push({ kind, answer: () => resolve(DONE) });
+      this.#answers.push({ kind, answer: resolve });
     });
   }
 
   /** The owner answers what it was asked of this kind. */
-  async answer(kind: number): Promise<void> {
+  async answer(kind: number, outcome: unknown = DONE): Promise<void> {
     const due = this.#answers.filter((one) => one.kind === kind);
     this.#answers = this.#answers.filter((one) => one.kind !== kind);
-    for (const { answer } of due) answer();
+    for (const { answer } of due) answer(outcome);
     await this.rest();
   }
 
@@ -101,6 +113,53 @@ test("what is done goes once its parts are durable", async () => {
   assert.deepEqual([at.syncs, at.removed], [1, []]);
   await at.answer(MESSAGE_SYNC);
   assert.deepEqual(at.removed, ["a"]);
+});
+
+test("what is done stays where an owner does not say that its parts are durable", async () => {
+  const at = new Coordinator();
+  await at.finish("a");
+  await at.settle();
+  await at.answer(MESSAGE_SYNC, FAILED);
+  assert.deepEqual([at.removed, at.cross.openCount], [[], 1]);
+  await at.settle();
+  await at.answer(MESSAGE_SYNC);
+  assert.deepEqual([at.removed, at.cross.openCount], [["a"], 0]);
+});
+
+test("op ids are forgotten once it is durable that nobody asks for their parts again", async () => {
+  const at = new Coordinator();
+  await at.finish("a");
+  await at.settle();
+  await at.answer(MESSAGE_SYNC);
+  await at.settle();
+  assert.deepEqual([at.removed, at.forgotten, at.syncs], [["a"], [], 1]);
+  at.ownSyncs.shift()?.();
+  await at.rest();
+  assert.deepEqual([at.forgotten, at.syncs], [["a"], 2]);
+  // Who was not reached is told again.
+  await at.answer(MESSAGE_SYNC, FAILED);
+  await at.settle();
+  at.ownSyncs.shift()?.();
+  await at.rest();
+  assert.deepEqual(at.forgotten, ["a", "a"]);
+});
+
+test("a worker that dies takes its promises to what is not logged yet with it", async () => {
+  const at = new Coordinator();
+  const [kept, lost] = [at.cross.claim("a"), at.cross.claim("b")];
+  void at.cross.prepare(lost, 1, {} as Parameters<CrossWorker["prepare"]>[2]);
+  at.cross.workerDied(1);
+  assert.deepEqual([kept.isLost, lost.isLost], [false, true]);
+});
+
+test("a worker that starts is given what it is owed once the coordinator's own start is over", async () => {
+  const at = new Coordinator([{ id: "a", nowMs: 0, parts: PARTS }]);
+  void at.cross.start();
+  at.cross.resolve(1, () => {});
+  await at.rest();
+  assert.deepEqual(at.commits, ["a"]);
+  await at.answer(MESSAGE_COMMIT);
+  assert.deepEqual(at.commits, ["a", "a"]);
 });
 
 test("a transaction whose parts are asked for again is kept, with their op ids, until they are there", async () => {
