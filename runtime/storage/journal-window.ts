@@ -71,7 +71,7 @@ export class JournalWindow {
   }
 
   async #move(at: number, bytes: number): Promise<void> {
-    const size = Math.min(Math.max(bytes, WINDOW_BYTES), this.length - at);
+    const size = Math.max(0, Math.min(Math.max(bytes, WINDOW_BYTES), this.length - at));
     if (size > this.bytes.length) this.bytes = Buffer.allocUnsafeSlow(size);
     this.start = at;
     this.end = at;

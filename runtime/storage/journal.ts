@@ -98,6 +98,7 @@ export class Journal {
         failed: (error) => made.journal?.spaceFailed(error),
       });
       made.journal = new Journal(options, space);
+      space.prepare();
       return made.journal;
     } catch (error) {
       throw diskError(error, "make a journal file in", options.folder);
@@ -365,10 +366,9 @@ export class Journal {
 
   #checkIdle(): void {
     if (this.#whenIdle === undefined) return;
-    const stuck = this.#dead || (this.full && !this.#syncs.busy);
     const settled = this.#syncs.idle && this.#syncs.through >= this.#writtenOps;
-    const waiting = this.#arena.ops > 0 || this.#proofWanted;
-    if (stuck || (settled && !waiting)) this.#whenIdle();
+    const waiting = !this.full && (this.#arena.ops > 0 || this.#proofWanted);
+    if (this.#dead || (settled && !waiting)) this.#whenIdle();
   }
 
   #fail(error: unknown): void {

@@ -4,7 +4,23 @@ import { test } from "node:test";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 import type { File, FileSystem } from "../../../runtime/storage/files.ts";
 import type { Journal } from "../../../runtime/storage/journal.ts";
-import { append, newDisk, openJournal, until } from "./support.ts";
+import { append, newDisk, openJournal, turns, until } from "./support.ts";
+
+/** A disk whose journal files' syncs wait in `pending` once they are held. */
+async function holdingSyncs() {
+  const disk = await newDisk();
+  const inner = disk.mount();
+  const held = { isHeld: false, pending: [] as (() => void)[] };
+  const create: FileSystem["create"] = async (path, mode) => {
+    const file = await inner.create(path, mode);
+    const sync: File["sync"] = (done) => {
+      if (held.isHeld) held.pending.push(() => file.sync(done));
+      else file.sync(done);
+    };
+    return { ...file, sync };
+  };
+  return { disk, fs: { ...inner, create }, held };
+}
 
 test("a frame that was written late, since it waited, is told", async () => {
   const disk = await newDisk();
@@ -42,23 +58,13 @@ test("syncs of commits are measured", async () => {
 test("a frame that waited for more ops is told, whoever writes it", async () => {
   const writers = [(journal: Journal) => journal.commit(), (journal: Journal) => journal.syncNow()];
   for (const write of writers) {
-    const inner = (await newDisk()).mount();
-    let isHeld = false;
-    const pending: (() => void)[] = [];
-    const create: FileSystem["create"] = async (path, mode) => {
-      const file = await inner.create(path, mode);
-      const sync: File["sync"] = (done) => {
-        if (isHeld) pending.push(() => file.sync(done));
-        else file.sync(done);
-      };
-      return { ...file, sync };
-    };
+    const { fs, held } = await holdingSyncs();
     const clock = new ManualClock();
     const syncTimes = { clock, note: () => undefined };
     let told = 0;
     const options = { syncTimes, timers: clock, onWritten: () => told++ };
-    const { journal } = await openJournal({ ...inner, create }, options);
-    isHeld = true;
+    const { journal } = await openJournal(fs, options);
+    held.isHeld = true;
     const commit = (vnode: number, sequence: number) => {
       append(journal, vnode, sequence, "durable");
       journal.commit();
@@ -66,7 +72,7 @@ test("a frame that waited for more ops is told, whoever writes it", async () => 
     };
     const synced = async (through: number) => {
       clock.advance(9);
-      pending.shift()?.();
+      held.pending.shift()?.();
       await until(() => journal.durableThrough === through);
       clock.advance(1);
     };
@@ -82,4 +88,31 @@ test("a frame that waited for more ops is told, whoever writes it", async () => 
     write(journal);
     assert.deepEqual([journal.writtenThrough, told], [3, 1]);
   }
+});
+
+test("a clean stop syncs what is written, also if the disk is found full as a sync returns", async () => {
+  const { disk, fs, held } = await holdingSyncs();
+  const clock = new ManualClock();
+  const soon: (() => void)[] = [];
+  const timers = { after: clock.after.bind(clock), soon: (run: () => void) => void soon.push(run) };
+  const { journal } = await openJournal(fs, { timers });
+  held.isHeld = true;
+  append(journal, 1, 1, "durable");
+  journal.commit();
+  append(journal, 1, 2, "not synced yet", false);
+  journal.commit();
+  disk.capacityBytes = disk.usedBytes;
+  for (let i = 3; i < 8; i++) append(journal, 1, i, "x".repeat(3000), false);
+  const closing = journal.close();
+  held.pending.shift()?.();
+  await until(() => journal.full && journal.durableThrough === 1);
+  await turns(100);
+  assert.equal(journal.durableThrough, 1, "the loop's round has not ended");
+  held.isHeld = false;
+  for (let run = soon.shift(); run !== undefined; run = soon.shift()) {
+    run();
+    await turns(100);
+  }
+  await closing;
+  assert.deepEqual([journal.writtenThrough, journal.durableThrough], [2, 2]);
 });

@@ -54,6 +54,13 @@ test("a file as long as the window, or of which less counts, ends where it ends"
   }
 });
 
+test("behind the end of a file there is nothing", async () => {
+  const { window } = await windowOver(randomBytes(3000 * KB));
+  await window.show(4000 * KB, 96);
+  assert.equal(window.end - window.start, 0);
+  await window.close();
+});
+
 test("a file that became shorter meanwhile ends there", async () => {
   const bytes = randomBytes(5000 * KB);
   const { disk, window } = await windowOver(bytes);
