@@ -15,13 +15,16 @@ import type { NodeConfig, NodePorts } from "../runtime/config.ts";
 import { type DataFolder, openDataFolder } from "../runtime/storage/data-folder.ts";
 import { replaceFile, systemFiles } from "../runtime/storage/files.ts";
 import { systemFolderLock } from "../runtime/storage/folder-lock.ts";
+import { neededBytes } from "../runtime/storage/survey.ts";
 import type { Liveness, NodeStatus, RecoverySummary, RunningNode } from "./node-api.ts";
 import type { AdminServer, AdminSource } from "./supervisor/admin.ts";
+import { BirthSurveys } from "./supervisor/birth-surveys.ts";
 import { EarlierFiles } from "./supervisor/earlier-files.ts";
 import { type HandleSource, Handles } from "./supervisor/handles.ts";
 import { metricsText } from "./supervisor/metrics.ts";
 import { nodeStatus } from "./supervisor/node-status.ts";
 import { findPorts } from "./supervisor/ports.ts";
+import { Recoveries } from "./supervisor/recoveries.ts";
 import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
 import { StartMemory } from "./supervisor/start-memory.ts";
 import { Workers, type WorkerView } from "./supervisor/workers.ts";
@@ -37,7 +40,7 @@ const FREE_PORT_TRIES = 5;
 /** Workers whose threads come up. */
 interface ComingUp {
   /** Lets them recover, with all that they need. */
-  begin(args: Omit<WorkerArgs, "slabs">, memory: StartMemory): void;
+  begin(args: Omit<WorkerArgs, "slabs">, memory: StartMemory, surveys: BirthSurveys): void;
   /** Resolves once all of them serve. */
   readonly serving: Promise<unknown>;
 }
@@ -65,7 +68,6 @@ class Node implements LocalNode, AdminSource {
   readonly killed: Promise<CoterieError | undefined>;
   readonly handles = new Handles();
   ports: NodePorts;
-  recovery: RecoverySummary = { durationMs: 0, keys: 0, ops: 0, tornBytes: 0 };
 
   readonly #config: NodeConfig;
   readonly #startedAtMs = systemClock.now();
@@ -75,7 +77,7 @@ class Node implements LocalNode, AdminSource {
   #workers: Workers | undefined;
   #earlier: EarlierFiles | undefined;
   #scrub: Scrub | undefined;
-  #recovered: ReturnType<typeof countdown>;
+  #recoveries: Recoveries;
   #stopped: Promise<void> | undefined;
   /** One collection at a time, however many ask. */
   #collecting: Promise<WorkerView[]> | undefined;
@@ -84,7 +86,7 @@ class Node implements LocalNode, AdminSource {
   constructor(config: NodeConfig) {
     this.#config = config;
     this.ports = config.self.ports;
-    this.#recovered = countdown(config.workers);
+    this.#recoveries = new Recoveries(config.workers);
     this.killed = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -92,6 +94,10 @@ class Node implements LocalNode, AdminSource {
 
   get nodeId(): string {
     return this.#folder?.nodeId ?? "";
+  }
+
+  get recovery(): RecoverySummary {
+    return this.#recoveries.summary;
   }
 
   get dataFolder(): string {
@@ -119,8 +125,8 @@ class Node implements LocalNode, AdminSource {
       pid: process.pid,
     });
     await this.#removePortsFile();
-    await this.#startOnPorts(this.#admin.port, workers);
-    this.recovery = { ...this.recovery, durationMs: systemClock.monotonicMs() - began };
+    await this.#startOnPorts(this.#admin.port, workers, this.#folder);
+    this.#recoveries.took(systemClock.monotonicMs() - began);
     const text = `${JSON.stringify(this.ports)}\n`;
     await replaceFile(systemFiles, this.#folder.path, PORTS_NAME, Buffer.from(text));
     await this.#startScrub(this.#folder.path);
@@ -128,11 +134,13 @@ class Node implements LocalNode, AdminSource {
   }
 
   /** Lets workers begin; on other free ports, where any will do and somebody was faster. */
-  async #startOnPorts(admin: number, spawned: ComingUp): Promise<void> {
+  async #startOnPorts(admin: number, spawned: ComingUp, folder: DataFolder): Promise<void> {
+    const { path, nodeId, boot } = folder;
+    const surveys = new BirthSurveys({ fs: systemFiles, folder: path, nodeId, boot });
     for (let tries = 1, workers = spawned; ; tries++, workers = this.#spawnWorkers()) {
       this.ports = await findPorts(this.#config, admin);
       try {
-        await this.#startWorkers(workers);
+        await this.#startWorkers(workers, folder, surveys);
         return;
       } catch (error) {
         if (tries === FREE_PORT_TRIES || !this.#mayChooseAgain(error)) throw error;
@@ -151,9 +159,9 @@ class Node implements LocalNode, AdminSource {
     return chosen.includes(error.detail.port as number);
   }
 
-  async #startWorkers(workers: ComingUp): Promise<void> {
+  async #startWorkers(workers: ComingUp, opened: DataFolder, surveys: BirthSurveys): Promise<void> {
     const config = this.#config;
-    const { nodeId, hashSeed, boot, path: folder } = this.#folder as DataFolder;
+    const { nodeId, hashSeed, boot, path: folder } = opened;
     this.#earlier = new EarlierFiles({
       fs: systemFiles,
       folder,
@@ -174,22 +182,25 @@ class Node implements LocalNode, AdminSource {
       gatewayPort: this.ports.gateway,
       directPorts: this.ports.direct,
     };
-    workers.begin(args, memory);
+    workers.begin(args, memory, surveys);
     memory.touch();
     await workers.serving.finally(() => memory.stop());
   }
 
   #spawnWorkers(): ComingUp {
     const config = this.#config;
-    const found = Promise.withResolvers<Parameters<ComingUp["begin"]>>();
+    const begun = Promise.withResolvers<Parameters<ComingUp["begin"]>>();
     const lost = Promise.withResolvers<never>();
     const mebibytes = config.memory.youngGenerationBytes / 1_048_576;
-    this.#recovered = countdown(config.workers);
+    this.#recoveries = new Recoveries(config.workers);
     const workers = new Workers({
       workers: config.workers,
-      args: async (worker) => {
-        const [args, memory] = await found.promise;
-        return { ...args, slabs: memory.take(worker) };
+      birth: async (worker) => {
+        const [args, memory, surveys] = await begun.promise;
+        // Nothing goes while it is looked at.
+        await this.#earlier?.idle();
+        const found = await surveys.of(worker);
+        return { args: { ...args, slabs: memory.take(worker, neededBytes(found.survey)) }, found };
       },
       handles: this.handles,
       resourceLimits: { maxYoungGenerationSizeMb: Math.ceil(mebibytes) },
@@ -205,10 +216,10 @@ class Node implements LocalNode, AdminSource {
       },
     });
     this.#workers = workers;
-    const recovered = Promise.all([workers.start(), this.#recovered.done]);
+    const recovered = Promise.all([workers.start(), this.#recoveries.done]);
     const serving = Promise.race([recovered, lost.promise]);
     serving.catch(() => undefined);
-    return { begin: (...args) => found.resolve(args), serving };
+    return { begin: (...args) => begun.resolve(args), serving };
   }
 
   async #startScrub(folder: string): Promise<void> {
@@ -242,21 +253,8 @@ class Node implements LocalNode, AdminSource {
         return;
       case "recovered":
         this.#earlier?.workerUp(worker);
-        this.#noteRecovery(report);
+        this.#recoveries.add(report);
     }
-  }
-
-  #noteRecovery({ keys, ops, tornBytes }: WorkerReport & { kind: "recovered" }): void {
-    if (this.#recovered.isDone) return; // a worker that came back
-    const { recovery } = this;
-    this.recovery = {
-      durationMs: recovery.durationMs,
-      keys: recovery.keys + keys,
-      ops: recovery.ops + ops,
-      // Every worker reads all files of earlier boots, so each counts the same bytes.
-      tornBytes: Math.max(recovery.tornBytes, tornBytes),
-    };
-    this.#recovered.count();
   }
 
   // ---- end --------------------------------------------------------------------------------------
@@ -378,19 +376,4 @@ class Node implements LocalNode, AdminSource {
 function testedLookMs(): number | undefined {
   const text = process.env.COTERIE_TEST_SCRUB_MS;
   return text === undefined || !allowsTestCommands() ? undefined : Number(text);
-}
-
-/** Resolves when it was counted `from` times. */
-function countdown(from: number) {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let left = from;
-  return {
-    done: promise,
-    get isDone() {
-      return left <= 0;
-    },
-    count() {
-      if (--left <= 0) resolve();
-    },
-  };
 }

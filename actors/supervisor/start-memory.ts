@@ -18,6 +18,10 @@ const STEP_BYTES = 256 * 1024;
 const PAGE_BYTES = 4096;
 /** A table takes more than the snapshots that it comes from: 119 bytes a small key for 96. */
 const TABLE_BYTES_PER_SNAPSHOT_BYTE = 1.2;
+/** And less than the log: 119 bytes a small key for 150. */
+const TABLE_BYTES_PER_LOG_BYTE = 0.8;
+/** The log may hold overwrites, which take no memory: no more than this part of a table is for it. */
+const LOG_SHARE_MAX = 1 / 8;
 
 export interface StartMemoryOptions {
   readonly fs: FileSystem;
@@ -27,15 +31,26 @@ export interface StartMemoryOptions {
   readonly later: (run: () => void) => void;
 }
 
+/** What one worker needs. */
+interface Share {
+  readonly slabs: SharedArrayBuffer[];
+  /** Bytes of the slabs to be touched, from the first on; so many are. */
+  bytes: number;
+  touched: number;
+  isTaken: boolean;
+}
+
 export class StartMemory {
   readonly #later: (run: () => void) => void;
-  /** By worker, until it has them. */
-  readonly #slabs: SharedArrayBuffer[][] = [];
-  /** What is to be touched, a step at a time; holds the memory until that is over. */
-  #touching: Generator<void>[] = [];
+  /** Most bytes that a worker may use. */
+  readonly #bytesMax: number;
+  /** By worker. */
+  #shares: Share[] = [];
+  #isTouching = false;
 
-  private constructor(later: (run: () => void) => void) {
+  private constructor({ config, later }: StartMemoryOptions) {
     this.#later = later;
+    this.#bytesMax = config.memory.bytesMax / config.workers;
   }
 
   /**
@@ -43,12 +58,12 @@ export class StartMemory {
    * something is wrong: those say so who need it.
    */
   static of(options: StartMemoryOptions): Promise<StartMemory> {
-    return StartMemory.#of(options).catch(() => new StartMemory(options.later));
+    return StartMemory.#of(options).catch(() => new StartMemory(options));
   }
 
-  static async #of({ fs, folder, config, later }: StartMemoryOptions): Promise<StartMemory> {
-    const { workers, memory } = config;
-    const tables = new Array<number>(workers).fill(0);
+  static async #of(options: StartMemoryOptions): Promise<StartMemory> {
+    const { fs, folder, config } = options;
+    const tables = new Array<number>(config.workers).fill(0);
     const looking = (await fs.list(folder)).map(async (name) => {
       const vnodeId = parseSnapshotName(name)?.vnodeId;
       if (vnodeId === undefined) return;
@@ -57,46 +72,59 @@ export class StartMemory {
       tables[owner] = (tables[owner] as number) + size * TABLE_BYTES_PER_SNAPSHOT_BYTE;
     });
     await Promise.all(looking);
-    const made = new StartMemory(later);
-    for (const bytes of tables) made.#add(Math.min(bytes, memory.bytesMax / workers));
+    const made = new StartMemory(options);
+    for (const bytes of tables) {
+      const share = { slabs: [], bytes: 0, touched: 0, isTaken: false };
+      made.#grow(share, bytes);
+      made.#shares.push(share);
+    }
     return made;
   }
 
-  /** The next worker's memory. */
-  #add(tableBytes: number): void {
-    const length = Math.ceil(tableBytes / SLAB_BYTES_MAX);
-    const slabs = Array.from({ length }, () => new SharedArrayBuffer(SLAB_BYTES_MAX));
-    this.#slabs.push(slabs);
-    this.#touching.push(touch([...slabs], tableBytes));
+  #grow(share: Share, bytes: number): void {
+    share.bytes = Math.min(share.bytes + bytes, this.#bytesMax);
+    while (share.slabs.length * SLAB_BYTES_MAX < share.bytes) {
+      share.slabs.push(new SharedArrayBuffer(SLAB_BYTES_MAX));
+    }
   }
 
-  /** A worker's slabs; once, since its successor must not find what it has left there. */
-  take(worker: number): SharedArrayBuffer[] {
-    return this.#slabs[worker]?.splice(0) ?? [];
+  /**
+   * A worker's slabs, with room for its part of `logBytes`; once, since its successor must not find
+   * what it has left there.
+   */
+  take(worker: number, logBytes: number): SharedArrayBuffer[] {
+    const share = this.#shares[worker];
+    if (share === undefined || share.isTaken) return [];
+    share.isTaken = true;
+    const forLog = (logBytes / this.#shares.length) * TABLE_BYTES_PER_LOG_BYTE;
+    this.#grow(share, Math.min(forLog, share.bytes * LOG_SHARE_MAX));
+    this.touch();
+    return [...share.slabs];
   }
 
   /** Touches what the workers will need, from the beginning on, in turns. */
   touch(): void {
-    this.#touching = this.#touching.filter((step) => step.next().done !== true);
-    if (this.#touching.length > 0) this.#later(() => this.touch());
+    if (!this.#isTouching) this.#touchNext();
+  }
+
+  #touchNext(): void {
+    for (const share of this.#shares) touchStep(share);
+    this.#isTouching = this.#shares.some(({ bytes, touched }) => touched < bytes);
+    if (this.#isTouching) this.#later(() => this.#touchNext());
   }
 
   /** The workers serve, or do not: what is left is theirs to touch. */
   stop(): void {
-    this.#touching = [];
+    this.#shares = [];
   }
 }
 
-/** Touches the first bytes of these buffers, a step at a time. */
-function* touch(buffers: readonly SharedArrayBuffer[], bytes: number): Generator<void> {
-  let left = bytes;
-  for (const buffer of buffers) {
-    const pages = new Uint8Array(buffer);
-    const end = Math.min(left, pages.length);
-    left -= end;
-    for (let at = 0; at < end; at += PAGE_BYTES) {
-      Atomics.or(pages, at, 0);
-      if (at % STEP_BYTES === 0) yield;
-    }
-  }
+function touchStep(share: Share): void {
+  const slab = share.slabs[Math.floor(share.touched / SLAB_BYTES_MAX)];
+  if (slab === undefined) return;
+  const pages = new Uint8Array(slab);
+  const from = share.touched % SLAB_BYTES_MAX;
+  const end = Math.min(from + STEP_BYTES, from + share.bytes - share.touched);
+  for (let at = from; at < end; at += PAGE_BYTES) Atomics.or(pages, at, 0);
+  share.touched += STEP_BYTES;
 }

@@ -13,7 +13,7 @@ import { unpack } from "../../runtime/codec/pack.ts";
 import { type Control, wrapControl } from "../../runtime/thread/control.ts";
 import { WorkerHost } from "../../runtime/thread/worker-host.ts";
 import { isHandleMessage, MESSAGE_REPORT } from "../gateway/messages.ts";
-import type { WorkerArgs, WorkerReport } from "../worker/worker-args.ts";
+import type { WorkerBirth, WorkerReport } from "../worker/worker-args.ts";
 import type { RestingFile, WorkerControl } from "../worker/worker-control.ts";
 import type { Handles } from "./handles.ts";
 import type { WorkerState } from "./metrics.ts";
@@ -29,7 +29,7 @@ export const STOP_TIMEOUT_MS = 10_000;
 export interface WorkersOptions {
   readonly workers: number;
   /** What a worker is given to begin with, each time it is born; may come after its thread is up. */
-  readonly args: (worker: number) => Promise<WorkerArgs>;
+  readonly birth: (worker: number) => Promise<WorkerBirth>;
   readonly handles: Handles;
   readonly resourceLimits: ResourceLimits;
   reported(worker: number, report: WorkerReport): void;
@@ -57,7 +57,7 @@ export class Workers {
   readonly #slots: readonly Slot[];
 
   constructor(options: WorkersOptions) {
-    const { workers, args, handles, resourceLimits } = options;
+    const { workers, birth, handles, resourceLimits } = options;
     const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
     this.#options = options;
     this.#slots = Array.from({ length: workers }, () => {
@@ -66,7 +66,7 @@ export class Workers {
     this.#host = new WorkerHost({
       entry: new URL(`../worker/worker${extension}`, import.meta.url),
       workers,
-      args,
+      args: birth,
       resourceLimits,
       portOptions: (worker) => ({
         onMessage: (kind, id, buffer, start, end) => {

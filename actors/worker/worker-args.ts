@@ -1,5 +1,6 @@
 /** What a worker thread is started with: plain data, cloned. */
 import type { NodeConfig } from "../../runtime/config.ts";
+import type { FolderSurvey } from "../../runtime/storage/survey.ts";
 
 export interface WorkerArgs {
   readonly config: NodeConfig;
@@ -21,6 +22,12 @@ export interface WorkerArgs {
    * (supervisor/start-memory.ts). Who uses one takes it out of the list, and alone can free it.
    */
   readonly slabs: SharedArrayBuffer[];
+}
+
+/** What a worker begins with, each time it is born. */
+export interface WorkerBirth {
+  readonly args: WorkerArgs;
+  readonly found: FolderSurvey;
 }
 
 /** What a worker tells the main thread of its own accord. */

@@ -12,14 +12,13 @@ import { FileSpace, partOf } from "../../runtime/storage/file-space.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { ARENA_BYTES } from "../../runtime/storage/frame-arena.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
-import { parseJournalFileName } from "../../runtime/storage/journal-format.ts";
+import { FILE_HEADER_BYTES, parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import type { SyncTimes } from "../../runtime/storage/journal-syncs.ts";
 import {
   type ManifestFile,
   type Manifests,
   type ManifestVnode,
   noManifests,
-  readManifests,
   writeManifest,
 } from "../../runtime/storage/manifest.ts";
 import { OpsByVnode } from "../../runtime/storage/ops-by-vnode.ts";
@@ -27,9 +26,9 @@ import { type RecoveredOp, type Recovery, replay } from "../../runtime/storage/r
 import { Reserve, reserveName } from "../../runtime/storage/reserve.ts";
 import { unlistedSnapshots } from "../../runtime/storage/snapshot.ts";
 import {
+  type FolderSurvey,
   manifestFiles,
   type Survey,
-  surveyJournals,
   syncUnproven,
 } from "../../runtime/storage/survey.ts";
 import type { Vnode } from "../vnode/vnode.ts";
@@ -71,6 +70,8 @@ export interface RecoveryFacts {
 export interface StorageOptions {
   readonly args: WorkerArgs;
   readonly index: number;
+  /** What the folder holds for this worker: see BirthSurveys. */
+  readonly found: FolderSurvey;
   readonly fs: FileSystem;
   readonly timers: Timers;
   readonly random: Random;
@@ -80,8 +81,6 @@ export interface StorageOptions {
 /** What is opened before a WorkerStorage is made of it. */
 interface OpenedStorage {
   readonly journal: Journal;
-  readonly manifests: Manifests;
-  readonly survey: Survey;
   readonly reserve: Reserve;
 }
 
@@ -107,13 +106,13 @@ export class WorkerStorage {
   /** How far the files of a failed journal count. */
   #trusted: readonly ManifestFile[] | null = null;
 
-  constructor({ args, index, fs }: StorageOptions, opened: OpenedStorage) {
+  constructor({ args, index, fs, found }: StorageOptions, opened: OpenedStorage) {
     this.fs = fs;
     this.journal = opened.journal;
     this.#args = args;
     this.#index = index;
-    this.#manifests = opened.manifests;
-    this.#survey = opened.survey;
+    this.#manifests = found.manifests;
+    this.#survey = found.survey;
     this.reserve = opened.reserve;
     const durabilities = args.config.keyspaces.map((keyspace) => keyspace.durability);
     this.log = new WorkerLog(opened.journal, durabilities);
@@ -129,6 +128,7 @@ export class WorkerStorage {
     for (const entry of entries) this.#snapshots.keep(entry);
     const [vnodes] = await Promise.all([
       loadSnapshots(this.#loadOptions(target), entries),
+      syncUnproven(this.fs, this.#args.folder, this.#survey, this.#args.boot),
       // On a full disk it is taken when there is space.
       this.reserve.restore(),
     ]);
@@ -138,7 +138,6 @@ export class WorkerStorage {
     const names = await this.fs.list(this.#args.folder);
     const unlisted = unlistedSnapshots(names, this.#snapshots.vnodes, owns);
     for (const name of unlisted) await this.removeFile(name);
-    await syncUnproven(this.fs, this.#args.folder, this.#survey, this.#args.boot);
     const recovery = await this.#replay(target, vnodes);
     if (recovery.unprovenOps > 0) {
       await this.sync();
@@ -283,8 +282,8 @@ export class WorkerStorage {
   async #replayRunning(vnode: ManifestVnode, onOp: (op: RecoveredOp) => void): Promise<void> {
     const { boot } = this.#args;
     const own = this.journal.files().map(({ bytes, ...use }) => {
-      const whole = { accepted: bytes, droppedBytes: 0, reason: "whole" } as const;
-      return { ...use, ...whole, boot, worker: this.#index };
+      const range = { needed: FILE_HEADER_BYTES, accepted: bytes, droppedBytes: 0 };
+      return { ...use, ...range, reason: "whole" as const, boot, worker: this.#index };
     });
     const files = [...this.#survey.files, ...own].filter(({ vnodes, sequences }) => {
       return (sequences[vnodes.indexOf(vnode.id)] ?? 0) > vnode.sequence;
@@ -355,22 +354,17 @@ const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };
 
 /** Opens the journal of a worker beside what the folder holds. */
 export async function openStorage(options: StorageOptions): Promise<WorkerStorage> {
-  const { args, index, fs, timers, random, events } = options;
+  const { args, index, found, fs, timers, random, events } = options;
   const { folder, nodeId, boot, config } = args;
-  const place = { fs, folder, nodeId };
-  const manifests = await readManifests(fs, folder, nodeId);
-  const survey = await surveyJournals({
-    ...place,
-    manifests,
-    include: (file) => file.boot < boot || file.worker === index,
-  });
-  const own = survey.files.filter((file) => file.boot === boot && file.worker === index);
+  const own = found.survey.files.filter((file) => file.boot === boot && file.worker === index);
   const firstFile = own.reduce((last, file) => Math.max(last, file.number), 0) + 1;
   const reserveBytes = Math.ceil(config.journal.reserveBytes / config.workers);
   const reserve = new Reserve(fs, folder, reserveName(index), reserveBytes);
   let storage: WorkerStorage | undefined;
   const journal = await Journal.open({
-    ...place,
+    fs,
+    folder,
+    nodeId,
     boot,
     worker: index,
     firstFile,
@@ -393,6 +387,6 @@ export async function openStorage(options: StorageOptions): Promise<WorkerStorag
     onFailed: (error) => events.onFailed(error),
     syncTimes: events.syncTimes,
   });
-  storage = new WorkerStorage(options, { journal, manifests, survey, reserve });
+  storage = new WorkerStorage(options, { journal, reserve });
   return storage;
 }

@@ -16,10 +16,10 @@ import { LocalHandles } from "../gateway/local-transport.ts";
 import { isHandleMessage, MESSAGE_REPORT } from "../gateway/messages.ts";
 import { writeReport } from "./report.ts";
 import { SyncTimes } from "./sync-times.ts";
-import type { WorkerArgs, WorkerReport } from "./worker-args.ts";
+import type { WorkerBirth, WorkerReport } from "./worker-args.ts";
 import type { WorkerControl } from "./worker-control.ts";
 import { workerFacts } from "./worker-facts.ts";
-import { WorkerRuntime } from "./worker-runtime.ts";
+import type { WorkerRuntime } from "./worker-runtime.ts";
 import { openStorage, type WorkerStorage } from "./worker-storage.ts";
 
 /** How long clients that do not read their last replies are waited for. */
@@ -63,11 +63,13 @@ start().catch((error: unknown) => {
 });
 
 async function start(): Promise<void> {
-  const args = (await context.args) as WorkerArgs;
+  const loading = import("./worker-runtime.ts");
+  const { args, found } = (await context.args) as WorkerBirth;
   const random = systemRandom();
   const opened = await openStorage({
     args,
     index: context.index,
+    found,
     fs: systemFiles,
     timers: systemTimers,
     random,
@@ -79,6 +81,7 @@ async function start(): Promise<void> {
     },
   });
   storage = opened;
+  const { WorkerRuntime } = await loading;
   const made = new WorkerRuntime({
     args,
     index: context.index,

@@ -27,6 +27,8 @@ export interface FileVerdict {
   readonly firstCommit: number;
   /** End of the last frame that counts; 0 if none does. */
   readonly accepted: number;
+  /** Offset of the first frame that counts and holds an op that is needed; none: `accepted`. */
+  readonly needed: number;
   /** Bytes of later frames that do not count, torn ones included. */
   readonly droppedBytes: number;
   readonly reason: "whole" | "torn" | "after-torn";
@@ -42,6 +44,7 @@ interface Place {
 export class JournalJudge {
   /** Of each vnode, the largest sequence in a frame that is proven to be durable. */
   readonly proven: Map<number, number>;
+  readonly #isNeeded: (vnode: number, sequence: number) => boolean;
   #expected: number;
   #number = 0;
   /** Where the next frame should be. */
@@ -53,9 +56,15 @@ export class JournalJudge {
   #waiting: number[] = [];
   #waitingFrom = 0;
 
-  constructor(firstCommit: number, proven: Map<number, number>) {
+  /** `isNeeded`: whether recovery needs ops of the vnode that end with this sequence. */
+  constructor(
+    firstCommit: number,
+    proven: Map<number, number>,
+    isNeeded: (vnode: number, sequence: number) => boolean,
+  ) {
     this.#expected = firstCommit;
     this.proven = proven;
+    this.#isNeeded = isNeeded;
   }
 
   /** Judges the file in the window as the journal's next; throws CORRUPT. */
@@ -67,6 +76,7 @@ export class JournalJudge {
     const firstCommit = this.#expected;
     const missing = this.#number !== 0 && header.number !== this.#number + 1;
     let accepted = FILE_HEADER_BYTES;
+    let needed = -1;
     let droppedEnd = accepted;
     let at = accepted;
     this.#number = header.number;
@@ -82,7 +92,7 @@ export class JournalJudge {
       const whole = window.isWhole(at, frame);
       this.#claim(frame.durableThrough);
       if (this.#broken === undefined && whole && this.#isNext(accepted, at)) {
-        this.#accept(window, at, largest);
+        if (this.#accept(window, at, largest) && needed < 0) needed = at;
         at += frame.length;
         accepted = at;
         droppedEnd = at;
@@ -95,10 +105,12 @@ export class JournalJudge {
     // A file that others follow has held a frame, if none is found in it.
     if (this.#broken === undefined) this.#end = { path, offset: accepted };
     const torn = this.#broken === undefined ? "whole" : "torn";
+    if (accepted === FILE_HEADER_BYTES) accepted = 0;
     return {
       firstCommit,
-      accepted: accepted === FILE_HEADER_BYTES ? 0 : accepted,
-      droppedBytes: droppedEnd - accepted,
+      accepted,
+      needed: needed < 0 ? accepted : needed,
+      droppedBytes: droppedEnd - Math.max(accepted, FILE_HEADER_BYTES),
       reason: brokenBefore ? "after-torn" : torn,
       vnodes: Uint32Array.from(largest.keys()),
       sequences: Float64Array.from(largest.values()),
@@ -148,19 +160,27 @@ export class JournalJudge {
     this.#waitingFrom = from;
   }
 
-  #accept({ bytes, path, start }: JournalWindow, at: number, largest: Map<number, number>): void {
+  /** True if the frame holds an op that is needed. */
+  #accept(
+    { bytes, path, start }: JournalWindow,
+    at: number,
+    largest: Map<number, number>,
+  ): boolean {
     const frame = this.#frame;
     const directory = at - start + frame.directoryOffset;
     const directoryEnd = directory + frame.directoryCount * ENTRY_BYTES;
     if (frame.directoryOffset < FRAME_HEADER_BYTES || directoryEnd > at - start + frame.length) {
       throw corruptJournal({ path, offset: at }, "its frame contradicts itself");
     }
+    let isNeeded = false;
     for (let entry = directory; entry < directoryEnd; entry += ENTRY_BYTES) {
       const vnode = readU32(bytes, entry);
       const last = readU64(bytes, entry + 8) + readU32(bytes, entry + 4) - 1;
       largest.set(vnode, Math.max(last, largest.get(vnode) ?? 0));
       this.#waiting.push(frame.commit, vnode, last);
+      isNeeded ||= this.#isNeeded(vnode, last);
     }
     this.#expected++;
+    return isNeeded;
   }
 }

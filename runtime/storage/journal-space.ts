@@ -21,6 +21,8 @@ import type { Reserve } from "./reserve.ts";
 export const JOURNAL_FILE_BYTES = 32 * 1024 * 1024;
 /** Zeros written ahead at a time. */
 export const JOURNAL_STEP_BYTES = 4 * 1024 * 1024;
+/** Zeros that a journal begins with; more are written while it is used: a start does not wait for them. */
+const FIRST_STEP_BYTES = 256 * 1024;
 /** How long a full disk is left alone before it is tried again. */
 export const DISK_FULL_RETRY_MS = 1_000;
 /** Files kept for another use: a burst of writes leaves no more of them. */
@@ -102,7 +104,7 @@ export class JournalSpace {
     this.nextNumber = first.header.number + 1;
   }
 
-  /** Makes the first file, ready for frames. */
+  /** Makes the first file, ready for a few frames; `prepare` makes it ready for more. */
   static async open(options: JournalSpaceOptions, events: SpaceEvents): Promise<JournalSpace> {
     const number = options.firstFile ?? 1;
     const header = newHeader(options, number, randomId(options.random));
@@ -110,7 +112,8 @@ export class JournalSpace {
     const first = await makeFile(options, header, capacity);
     const space = new JournalSpace(options, events, first);
     try {
-      await space.#extend(first);
+      const step = Math.min(space.#stepBytes, FIRST_STEP_BYTES);
+      await space.#extend(first, Math.min(first.ahead + step, first.capacity));
     } catch (error) {
       await first.file.close();
       await options.fs.remove(first.file.path);
@@ -137,8 +140,13 @@ export class JournalSpace {
       }
     }
     this.#wanted = room === "none" ? length : 0;
-    if (this.#hasWork()) this.#wake();
+    this.prepare();
     return room;
+  }
+
+  /** Writes ahead in the background, as far as that is due. */
+  prepare(): void {
+    if (this.#hasWork()) this.#wake();
   }
 
   /** Makes the next file the current one; returns the old one, whose sync and close are its. */

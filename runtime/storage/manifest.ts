@@ -59,6 +59,12 @@ export interface Manifests {
   readonly names: readonly string[];
 }
 
+/** Sequence of the last op of a vnode that its snapshot holds; 0 without one. */
+export function snapshotSequence({ vnodes }: Manifests, id: number): number {
+  const listed = vnodes.get(id);
+  return listed?.snapshot === undefined ? 0 : listed.sequence;
+}
+
 export const noManifests: Manifests = {
   boot: 0,
   vnodes: new Map(),

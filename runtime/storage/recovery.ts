@@ -14,14 +14,13 @@ import {
   decodeFileHeader,
   ENTRY_BYTES,
   emptyFrameHeader,
-  FILE_HEADER_BYTES,
   type FileHeader,
   FRAME_HEADER_BYTES,
   type FrameHeader,
   RECORD_HEADER_BYTES,
 } from "./journal-format.ts";
 import { JournalWindow } from "./journal-window.ts";
-import { bootAndWorker } from "./manifest.ts";
+import { bootAndWorker, snapshotSequence } from "./manifest.ts";
 import { type Survey, type SurveyedFile, type SurveyOptions, surveyJournals } from "./survey.ts";
 
 // limits:
@@ -58,10 +57,8 @@ export interface RecoverOptions extends SurveyOptions {
 
 export interface Recovery {
   readonly survey: Survey;
-  /** Of each vnode that has ops in the journals: its last sequence. */
-  readonly lastSequences: ReadonlyMap<number, number>;
   readonly ops: number;
-  /** Ops found a second time (written again by an earlier recovery), or older than the snapshot. */
+  /** Ops that were read and not needed: written again by an earlier recovery, or in the snapshot. */
   readonly skippedOps: number;
   readonly unprovenOps: number;
 }
@@ -101,7 +98,7 @@ function cursorsOf(files: readonly SurveyedFile[]): Cursor[] {
     if (group === undefined) groups.set(key, [file]);
     else group.push(file);
   }
-  return [...groups.values()].map((group) => ({ files: group, index: 0, at: FILE_HEADER_BYTES }));
+  return [...groups.values()].map((group) => ({ files: group, index: 0, at: 0 }));
 }
 
 class Replay {
@@ -134,7 +131,6 @@ class Replay {
   result(): Recovery {
     return {
       survey: this.#survey,
-      lastSequences: this.#last,
       ops: this.#ops,
       skippedOps: this.#skipped,
       unprovenOps: this.#unproven,
@@ -149,8 +145,10 @@ class Replay {
   /** Replays the journal as far as it goes; true if any frame was finished. */
   async advance(cursor: Cursor): Promise<boolean> {
     let progress = false;
-    for (; cursor.index < cursor.files.length; cursor.index++, cursor.at = FILE_HEADER_BYTES) {
+    for (; cursor.index < cursor.files.length; cursor.index++, cursor.at = 0) {
       const file = cursor.files[cursor.index] as SurveyedFile;
+      cursor.at = Math.max(cursor.at, file.needed);
+      if (cursor.at >= file.accepted) continue;
       const before = cursor.at;
       await this.#replayFile(file, cursor).finally(() => this.#window.close());
       if (cursor.at > before) progress = true;
@@ -280,8 +278,7 @@ class Replay {
   #lastOf(vnode: number): number {
     const known = this.#last.get(vnode);
     if (known !== undefined) return known;
-    const listed = this.#options.manifests.vnodes.get(vnode);
-    return listed?.snapshot === undefined ? 0 : listed.sequence;
+    return snapshotSequence(this.#options.manifests, vnode);
   }
 
   /** Takes the op in `#op` as the next of its segment; false if its vnode misses earlier ones. */

@@ -2,8 +2,8 @@
  * Reads every journal file of a data folder and judges how far each counts, before any op of them
  * is used: damage is found here, and then nothing starts.
  *
- * Invariant: surveys of the same bytes and manifests agree, so workers may each make their own. A
- * file never counts for more than a manifest of an earlier recovery says.
+ * Invariant: surveys of the same bytes and manifests agree. A file never counts for more than a
+ * manifest of an earlier recovery says.
  */
 import { CoterieError } from "../base/errors.ts";
 import { corruptJournal, unknownFormat } from "./damage.ts";
@@ -22,7 +22,13 @@ import {
 } from "./journal-format.ts";
 import { JournalJudge } from "./journal-judge.ts";
 import { JournalWindow } from "./journal-window.ts";
-import { bootAndWorker, type ManifestFile, type Manifests } from "./manifest.ts";
+import {
+  bootAndWorker,
+  type ManifestFile,
+  type Manifests,
+  readManifests,
+  snapshotSequence,
+} from "./manifest.ts";
 
 export interface SurveyOptions {
   readonly fs: FileSystem;
@@ -38,6 +44,8 @@ export interface SurveyedFile extends JournalFileName, ClosedFile {
   readonly firstCommit: number;
   /** Bytes that count, header included; 0: nothing does. */
   readonly accepted: number;
+  /** Offset of the first frame that counts and holds more than the snapshots; none: `accepted`. */
+  readonly needed: number;
   readonly droppedBytes: number;
   /**
    * whole: all frames found count; torn: the last is torn, dropped with what follows it;
@@ -53,6 +61,26 @@ export interface Survey {
   readonly proven: ReadonlyMap<number, number>;
   /** Files that no manifest needs: a crash came between the manifest and their removal. */
   readonly leftovers: readonly string[];
+}
+
+/** What a data folder says of its data, before any of it is used. Structured-cloneable. */
+export interface FolderSurvey {
+  readonly manifests: Manifests;
+  readonly survey: Survey;
+}
+
+/** Reads the manifests, then judges the journals; throws as they do. */
+export async function surveyFolder(
+  options: Omit<SurveyOptions, "manifests">,
+): Promise<FolderSurvey> {
+  const { fs, folder, nodeId } = options;
+  const manifests = await readManifests(fs, folder, nodeId);
+  return { manifests, survey: await surveyJournals({ ...options, manifests }) };
+}
+
+/** Bytes of the journals that recovery needs, about. */
+export function neededBytes({ files }: Survey): number {
+  return files.reduce((sum, { needed, accepted }) => sum + accepted - needed, 0);
 }
 
 /** What a manifest says of surveyed files, so that no later start reads more of them. */
@@ -143,7 +171,9 @@ async function surveyFile(job: FileJob): Promise<SurveyedFile> {
   const { header } = reading;
   let judge = judges.get(header.journalId);
   if (judge === undefined) {
-    judge = new JournalJudge(Math.max(1, listed?.firstCommit ?? 1), job.proven);
+    const isNeeded = (vnode: number, sequence: number) =>
+      sequence > snapshotSequence(options.manifests, vnode);
+    judge = new JournalJudge(Math.max(1, listed?.firstCommit ?? 1), job.proven, isNeeded);
     judges.set(header.journalId, judge);
   }
   return { name, ...parsed, ...(await judge.judge(window, header)) };
@@ -155,6 +185,7 @@ function unusedFile({ name, parsed }: FileJob, reason: "unused" | "after-torn"):
     ...parsed,
     firstCommit: 0,
     accepted: 0,
+    needed: 0,
     droppedBytes: 0,
     reason,
     vnodes: new Uint32Array(0),

@@ -24,7 +24,8 @@ export interface WorkerHostOptions {
   readonly workers: number;
   /**
    * Structured-cloneable; what worker `index` finds as `args`. Asked at each birth: a thread comes up
-   * while they are still being found. Nobody begins if they never are.
+   * while they are still being found. Nobody begins if they never are; a worker for which they cannot
+   * be found ends for that reason.
    */
   readonly args: (index: number) => Promise<unknown>;
   readonly portOptions: (worker: number) => BatchPortOptions;
@@ -179,10 +180,17 @@ export class WorkerHost {
     slot.begun = false;
     slot.reason = undefined;
     (this.ports[index] as BatchPort).attach(main.port1);
-    void args(index).then((found) => {
-      slot.begun ||= slot.worker === worker;
-      send(worker, { kind: "begin", args: found });
-    });
+    args(index)
+      .then((found) => {
+        send(worker, { kind: "begin", args: found });
+        slot.begun ||= slot.worker === worker;
+      })
+      .catch((error: unknown) => {
+        if (slot.worker !== worker) return;
+        slot.reason = error instanceof CoterieError ? error : reasonOf(index, error);
+        if (error instanceof CoterieError) this.#cannotStart(slot);
+        void worker.terminate();
+      });
     worker.on("message", (message: FromWorker) => {
       if (message.kind === "ready") this.#workerReady(index, control.port1);
       else

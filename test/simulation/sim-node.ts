@@ -2,6 +2,7 @@
  * One boot of a simulated node: the real data folder, the real removal of earlier files, and workers
  * that start together, die and are restarted, in one process under one seed.
  */
+import { BirthSurveys } from "../../actors/supervisor/birth-surveys.ts";
 import { EarlierFiles } from "../../actors/supervisor/earlier-files.ts";
 import { Scrub } from "../../actors/supervisor/scrub.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
@@ -52,6 +53,7 @@ export class SimNode {
   readonly #options: SimNodeOptions;
   readonly #args: WorkerArgs;
   readonly #earlier: EarlierFiles;
+  readonly #surveys: BirthSurveys;
   /** Messages to the main thread that have not arrived yet. */
   #messages: { readonly worker: number; readonly names: readonly string[] }[] = [];
 
@@ -61,11 +63,11 @@ export class SimNode {
     this.#clock = new ManualClock(options.startMs);
     options.ledger.clockAt(options.startMs);
     this.#args = args;
+    const { nodeId, boot } = args;
+    const place = { fs: disk.mount(), folder: FOLDER, nodeId, boot };
+    this.#surveys = new BirthSurveys(place);
     this.#earlier = new EarlierFiles({
-      fs: disk.mount(),
-      folder: FOLDER,
-      nodeId: args.nodeId,
-      boot: args.boot,
+      ...place,
       workers: config.workers,
       failed: (error) => this.#broken(error),
     });
@@ -105,6 +107,10 @@ export class SimNode {
     const worker: SimWorker = new SimWorker({
       args: this.#args,
       index,
+      found: async () => {
+        await this.#earlier.idle();
+        return this.#surveys.of(index);
+      },
       fs,
       random,
       ledger,

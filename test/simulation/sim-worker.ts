@@ -28,6 +28,7 @@ import { OpWriters } from "../../runtime/causality/op.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { snapshotName } from "../../runtime/storage/snapshot.ts";
+import type { FolderSurvey } from "../../runtime/storage/survey.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
 import type { Ledger, Part } from "./ledger.ts";
 import { type Line, randomDelete, randomLine } from "./told.ts";
@@ -48,6 +49,8 @@ const commands = new CommandTable();
 export interface SimWorkerOptions {
   readonly args: WorkerArgs;
   readonly index: number;
+  /** What the main thread tells of the folder. */
+  readonly found: () => Promise<FolderSurvey>;
   readonly fs: FileSystem;
   readonly random: Random;
   readonly ledger: Ledger;
@@ -102,24 +105,29 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     this.#hybridClock = new HybridClock(this.clock);
     this.limits = options.args.config.clients;
     const partitions = options.args.config.keyspaces.map((keyspace) => keyspace.partitions);
-    const source = {
-      vnode: (keyspace: number, partition: number) => this.#vnode(vnodeId(keyspace, partition)),
-    };
-    this.#executor = new Executor(source, partitions);
+    const vnode = (keyspace: number, partition: number) =>
+      this.#vnode(vnodeId(keyspace, partition));
+    this.#executor = new Executor({ vnode }, partitions);
     const gates = { isOpen: () => true };
-    this.exchange = new Exchange(() => assert.fail("no ports"), gates, {
-      moved: () => undefined,
-      behind: () => undefined,
-    });
+    const idle = () => undefined;
+    const noPort = () => assert.fail("no ports");
+    this.exchange = new Exchange(noPort, gates, { moved: idle, behind: idle });
+  }
+
+  get isDead(): boolean {
+    return this.state === "dead";
   }
 
   /** As worker.ts does: opens, starts the chores, recovers, serves. */
   async start(): Promise<void> {
     const { args, index, fs, random, ledger, pause, released } = this.#options;
+    const found = await this.#options.found();
     const { clock } = this;
+    if (this.isDead) return;
     const storage = await openStorage({
       args,
       index,
+      found,
       fs,
       timers: clock,
       random,
@@ -134,7 +142,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     this.upkeep = new WorkerUpkeep({ host: this, args, clock, timers: clock, storage, released });
     await pause();
     await storage.recover(this);
-    if (this.state === "dead") return;
+    if (this.isDead) return;
     for (const id of new Set([...ledger.vnodes(), ...this.vnodes.keys()])) {
       if (this.owns(id)) ledger.recovered(id, this.vnodes.get(id), clock.now());
     }
@@ -317,15 +325,13 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
   }
 
   #randomLine(id: number): Line {
-    const { random, valueBytesMax } = this.#options;
-    return randomLine(random, this.#sequenceOf(id), valueBytesMax);
+    return randomLine(this.#options.random, this.#sequenceOf(id), this.#options.valueBytesMax);
   }
 
   #flush(id: number): void {
     const vnode = this.#vnode(id);
     this.#executor.flush(vnode);
-    const { sequence } = vnode.partition;
-    this.#options.ledger.executed(id, sequence, ["FLUSH"], this.clock.now());
+    this.#options.ledger.executed(id, vnode.partition.sequence, ["FLUSH"], this.clock.now());
   }
 
   /** Some of it is written, or durable: so far goes the promise. */

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import type { MessagePort } from "node:worker_threads";
 import type { TransportEvents } from "../../actors/gateway/transport.ts";
+import { BirthSurveys } from "../../actors/supervisor/birth-surveys.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
 import { WorkerRuntime } from "../../actors/worker/worker-runtime.ts";
@@ -17,9 +18,18 @@ import type { FileSystem } from "../../runtime/storage/files.ts";
 import type { MemoryDisk } from "../../runtime/storage/memory-files.ts";
 import { BatchPort } from "../../runtime/thread/batch-port.ts";
 import { encodeCommand, type Reply, ReplyReader } from "../support/resp.ts";
-import { openFolder } from "./boot.ts";
+import { FOLDER, openFolder } from "./boot.ts";
 import type { SimLoop } from "./loop.ts";
 import { portPair } from "./ports.ts";
+
+/** What a worker is born with. */
+interface WholeWorkerStart {
+  readonly args: WorkerArgs;
+  readonly surveys: BirthSurveys;
+  readonly seed: number;
+  /** What its crash loop would say. */
+  report(facts: object): void;
+}
 
 export interface WholeNodeOptions {
   readonly disk: MemoryDisk;
@@ -145,13 +155,16 @@ class WholeWorker {
   }
 
   /** As worker.ts does. */
-  async start(args: WorkerArgs, seed: number, report: (facts: object) => void): Promise<void> {
+  async start({ args, surveys, seed, report }: WholeWorkerStart): Promise<void> {
     const { clock, fs } = this;
     const index = this.#index;
     const random = seeded(seed);
+    const found = await surveys.of(index);
+    if (this.isDead) return;
     const storage = await openStorage({
       args,
       index,
+      found,
       fs,
       timers: clock,
       random,
@@ -202,11 +215,14 @@ class WholeWorker {
 export class WholeNode {
   readonly #options: WholeNodeOptions;
   readonly #args: WorkerArgs;
+  readonly #surveys: BirthSurveys;
   readonly #workers: WholeWorker[] = [];
 
   private constructor(options: WholeNodeOptions, args: WorkerArgs) {
     this.#options = options;
     this.#args = args;
+    const { nodeId, boot } = args;
+    this.#surveys = new BirthSurveys({ fs: options.disk.mount(), folder: FOLDER, nodeId, boot });
     for (let index = 0; index < options.config.workers; index++) this.#bear(index);
   }
 
@@ -245,7 +261,9 @@ export class WholeNode {
       });
     }
     const report = (facts: object) => this.#options.broken(new Error(JSON.stringify(facts)));
-    worker.start(this.#args, below(random, 2 ** 31), report).catch((error) => {
+    const seed = below(random, 2 ** 31);
+    const start = { args: this.#args, surveys: this.#surveys, seed, report };
+    worker.start(start).catch((error) => {
       if (!worker.isDead) this.#options.broken(error);
     });
   }

@@ -8,6 +8,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { MessageChannel } from "node:worker_threads";
 import type { KeyCommand } from "../../actors/command.ts";
 import type { CommandEntry } from "../../actors/command-table.ts";
+import { BirthSurveys } from "../../actors/supervisor/birth-surveys.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
 import { WorkerRuntime } from "../../actors/worker/worker-runtime.ts";
@@ -20,6 +21,7 @@ import { embeddedConfig } from "../../runtime/config/embedded.ts";
 import type { Durability } from "../../runtime/config.ts";
 import { workerOf } from "../../runtime/ring/slots.ts";
 import { systemFiles } from "../../runtime/storage/files.ts";
+import type { FolderSurvey } from "../../runtime/storage/survey.ts";
 import { BatchPort } from "../../runtime/thread/batch-port.ts";
 import { emptyFolder } from "./command-line.ts";
 import { TestClient } from "./test-client.ts";
@@ -83,7 +85,10 @@ export class WorkerNode {
       slabs: [],
     };
     this.#connectPorts(workers);
-    for (let index = 0; index < workers; index++) await this.#startWorker(args, index);
+    const surveys = new BirthSurveys({ ...args, fs: systemFiles });
+    for (let index = 0; index < workers; index++) {
+      await this.#startWorker(args, index, await surveys.of(index));
+    }
     await Promise.all(this.workers.map(({ peers }) => peers.settle()));
   }
 
@@ -110,10 +115,11 @@ export class WorkerNode {
     });
   }
 
-  async #startWorker(args: WorkerArgs, index: number): Promise<void> {
+  async #startWorker(args: WorkerArgs, index: number, found: FolderSurvey): Promise<void> {
     const storage = await openStorage({
       args,
       index,
+      found,
       fs: systemFiles,
       timers: systemTimers,
       random: seeded(index + 101),

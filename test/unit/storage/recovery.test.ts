@@ -63,7 +63,7 @@ test("a flipped bit in a frame that was durable names the file and the offset", 
   });
 });
 
-test("ops that a snapshot holds are skipped, in frames of nothing else and in others", async () => {
+test("what snapshots hold is not read at the beginning of a file, and skipped behind it", async () => {
   const disk = await newDisk();
   const { journal } = await openJournal(disk.mount());
   const commit = async () => {
@@ -74,18 +74,25 @@ test("ops that a snapshot holds are skipped, in frames of nothing else and in ot
   for (const sequence of [1, 2]) append(journal, 1, sequence, `op ${sequence}`);
   append(journal, 2, 1, "other 1");
   await commit();
-  for (const sequence of [3, 4]) append(journal, 1, sequence, `op ${sequence}`);
+  append(journal, 3, 1, "third 1");
+  await commit();
+  append(journal, 1, 3, "op 3");
+  await commit();
+  for (const sequence of [4, 5]) append(journal, 1, sequence, `op ${sequence}`);
   await commit();
   const vnodes = [
-    { id: 1, snapshot: "one", sequence: 3 },
+    { id: 1, snapshot: "one", sequence: 4 },
     { id: 2, snapshot: "two", sequence: 1 },
   ];
   const files = journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
   const manifest = { nodeId: NODE_ID, boot: 1, worker: 0, vnodes, files };
   await writeManifest(disk.mount(), FOLDER, manifest);
   const { states, skipped } = await recoverStates(disk.mount());
-  assert.deepEqual([states.get(1), states.get(2)], [["op 4"], undefined]);
-  assert.equal(skipped, 4);
+  assert.deepEqual(
+    [states.get(1), states.get(2), states.get(3)],
+    [["op 5"], undefined, ["third 1"]],
+  );
+  assert.equal(skipped, 2);
 });
 
 test("a frame whose header is damaged is said of the file that held it", async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MessagePort, ResourceLimits } from "node:worker_threads";
 import { systemClock, systemTimers } from "../../../runtime/base/clock.ts";
-import type { CoterieError } from "../../../runtime/base/errors.ts";
+import { CoterieError } from "../../../runtime/base/errors.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { wrapControl } from "../../../runtime/thread/control.ts";
 import { WorkerHost } from "../../../runtime/thread/worker-host.ts";
@@ -181,6 +181,33 @@ test("threads come up while their args are still being found, and begin with the
   const started = host.start();
   found.resolve({});
   await started;
+  tell(0, ECHO, 1, "hello");
+  assert.equal((await reply(1))?.payload, "hello");
+  await host.stop(5_000);
+});
+
+test("what a worker begins with cannot be found: the start ends at once, and says why", async () => {
+  const missing = new CoterieError("CORRUPT", "it is damaged");
+  const { host, starts } = echoHost({ args: () => Promise.reject(missing) });
+  await assert.rejects(host.start(), missing);
+  assert.deepEqual(await host.stop(5_000), { forced: [], failed: [] });
+  assert.deepEqual(starts, [1]);
+});
+
+test("what a successor begins with cannot be found, or not be sent: it is down, and another is tried", async () => {
+  const unsendable = { mode: () => undefined } as unknown as EchoArgs;
+  const { host, tell, reply, downs, starts } = echoHost({
+    args: (_index, start) => {
+      if (start === 2) throw new CoterieError("CORRUPT", "it is damaged");
+      return start === 3 ? unsendable : {};
+    },
+  });
+  await host.start();
+  await host.kill(0);
+  await until(() => downs.length === 3 && host.isReady(0), "the fourth is up");
+  assert.equal(downs[1]?.reason.code, "CORRUPT");
+  assert.match(downs[2]?.reason.message ?? "", /worker 0 failed: DataCloneError/);
+  assert.deepEqual(starts, [4]);
   tell(0, ECHO, 1, "hello");
   assert.equal((await reply(1))?.payload, "hello");
   await host.stop(5_000);

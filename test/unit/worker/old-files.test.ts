@@ -13,6 +13,7 @@ import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
 import { systemFiles } from "../../../runtime/storage/files.ts";
+import { surveyFolder } from "../../../runtime/storage/survey.ts";
 import { canonicalState } from "../../model/vnode-state.ts";
 import { clearKey, setStrings } from "../../support/partitions.ts";
 import { vnodeMaker } from "../../support/vnode-maker.ts";
@@ -32,7 +33,8 @@ async function openWorker(context: TestContext) {
   const syncTimes = new SyncTimes(new ManualClock());
   const events = { onDurable: () => undefined, onFailed: fail, onFull: fail, syncTimes };
   const machine = { fs: systemFiles, timers: systemTimers, random: seeded(1) };
-  const storage = await openStorage({ args, index: 0, ...machine, events });
+  const found = await surveyFolder({ ...args, fs: systemFiles });
+  const storage = await openStorage({ args, index: 0, found, ...machine, events });
   context.after(async () => {
     await storage.close();
     await rm(folder, { recursive: true });

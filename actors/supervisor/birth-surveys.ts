@@ -1,0 +1,46 @@
+/**
+ * What workers are told at their birth of the data folder: judged here while their threads come up,
+ * and once for all of them.
+ *
+ * Invariant: a journal that a running worker writes is never read; a successor is told what its
+ * predecessor left.
+ */
+import type { FileSystem } from "../../runtime/storage/files.ts";
+import type { JournalFileName } from "../../runtime/storage/journal-format.ts";
+import { type FolderSurvey, surveyFolder } from "../../runtime/storage/survey.ts";
+
+export interface BirthSurveysOptions {
+  readonly fs: FileSystem;
+  readonly folder: string;
+  /** The node's persistent id, 16 hex digits. */
+  readonly nodeId: string;
+  /** This boot. */
+  readonly boot: number;
+}
+
+export class BirthSurveys {
+  readonly #options: BirthSurveysOptions;
+  /** Workers that were born before. */
+  readonly #born = new Set<number>();
+  /** For those who have no predecessor in this boot. */
+  #first: Promise<FolderSurvey> | undefined;
+
+  constructor(options: BirthSurveysOptions) {
+    this.#options = options;
+  }
+
+  /** For a worker that is born now. Rejects as surveyFolder does. */
+  of(worker: number): Promise<FolderSurvey> {
+    const { boot } = this.#options;
+    if (this.#born.has(worker)) {
+      return this.#survey((file) => file.boot < boot || file.worker === worker);
+    }
+    this.#born.add(worker);
+    this.#first ??= this.#survey((file) => file.boot < boot);
+    return this.#first;
+  }
+
+  #survey(include: (file: JournalFileName) => boolean): Promise<FolderSurvey> {
+    return surveyFolder({ ...this.#options, include });
+  }
+}
