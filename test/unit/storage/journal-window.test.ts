@@ -1,9 +1,13 @@
 /** A window over a journal file: what it shows is the file's, wherever it moves; errors say where. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { CoterieError } from "../../../runtime/base/errors.ts";
 import { below, seeded } from "../../../runtime/base/prng.ts";
+import { systemFiles } from "../../../runtime/storage/files.ts";
 import { JournalWindow } from "../../../runtime/storage/journal-window.ts";
+import { emptyFolder } from "../../support/command-line.ts";
 import { append, FOLDER, newDisk, openJournal, recoverStates, until } from "./support.ts";
 
 const PATH = `${FOLDER}/journal-00000001-000-00000001.log`;
@@ -55,7 +59,11 @@ test("a file as long as the window, or of which less counts, ends where it ends"
 });
 
 test("behind the end of a file there is nothing", async () => {
-  const { window } = await windowOver(randomBytes(3000 * KB));
+  using folder = emptyFolder();
+  const path = join(folder.path, "file");
+  writeFileSync(path, randomBytes(3000 * KB));
+  const window = new JournalWindow(systemFiles);
+  await window.open(path, Number.POSITIVE_INFINITY);
   await window.show(4000 * KB, 96);
   assert.equal(window.end - window.start, 0);
   await window.close();
