@@ -16,6 +16,7 @@ import { type DataFolder, openDataFolder } from "../runtime/storage/data-folder.
 import { replaceFile, systemFiles } from "../runtime/storage/files.ts";
 import { systemFolderLock } from "../runtime/storage/folder-lock.ts";
 import { neededBytes } from "../runtime/storage/survey.ts";
+import type { WorkerThread } from "../runtime/thread/worker-thread.ts";
 import type { Liveness, NodeStatus, RecoverySummary, RunningNode } from "./node-api.ts";
 import type { AdminServer, AdminSource } from "./supervisor/admin.ts";
 import { BirthSurveys } from "./supervisor/birth-surveys.ts";
@@ -27,6 +28,7 @@ import { findPorts } from "./supervisor/ports.ts";
 import { Recoveries } from "./supervisor/recoveries.ts";
 import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
 import { StartMemory } from "./supervisor/start-memory.ts";
+import { threadOptions } from "./supervisor/threads.ts";
 import { Workers, type WorkerView } from "./supervisor/workers.ts";
 import { VERSION } from "./version.ts";
 import { allowsTestCommands } from "./worker/process-facts.ts";
@@ -50,11 +52,14 @@ export interface LocalNode extends RunningNode {
   readonly handles: HandleSource;
 }
 
-/** Starts a node; see `StartNode`. */
-export async function startNode(config: NodeConfig): Promise<LocalNode> {
+/** Starts a node; see `StartNode`. `born`: its threads, if they come up already. */
+export async function startNode(
+  config: NodeConfig,
+  born?: readonly WorkerThread[],
+): Promise<LocalNode> {
   const node = new Node(config);
   try {
-    await node.start();
+    await node.start(born);
     return node;
   } catch (error) {
     // The first reason counts; what was opened is closed whatever else goes wrong.
@@ -106,11 +111,11 @@ class Node implements LocalNode, AdminSource {
 
   // ---- start ------------------------------------------------------------------------------------
 
-  async start(): Promise<void> {
+  async start(born?: readonly WorkerThread[]): Promise<void> {
     const config = this.#config;
     const began = systemClock.monotonicMs();
     const { admin } = config.self.ports;
-    const workers = this.#spawnWorkers();
+    const workers = this.#spawnWorkers(born);
     // Loaded meanwhile: HTTP takes as long as all the rest.
     const { AdminServer } = await import("./supervisor/admin.ts");
     this.#admin = await AdminServer.open({ host: config.adminBind, port: admin, source: this });
@@ -187,14 +192,14 @@ class Node implements LocalNode, AdminSource {
     await workers.serving.finally(() => memory.stop());
   }
 
-  #spawnWorkers(): ComingUp {
+  #spawnWorkers(born?: readonly WorkerThread[]): ComingUp {
     const config = this.#config;
     const begun = Promise.withResolvers<Parameters<ComingUp["begin"]>>();
     const lost = Promise.withResolvers<never>();
-    const mebibytes = config.memory.youngGenerationBytes / 1_048_576;
     this.#recoveries = new Recoveries(config.workers);
     const workers = new Workers({
-      workers: config.workers,
+      threads: threadOptions(config),
+      ...(born === undefined ? {} : { born }),
       birth: async (worker) => {
         const [args, memory, surveys] = await begun.promise;
         // Nothing goes while it is looked at.
@@ -203,7 +208,6 @@ class Node implements LocalNode, AdminSource {
         return { args: { ...args, slabs: memory.take(worker, neededBytes(found.survey)) }, found };
       },
       handles: this.handles,
-      resourceLimits: { maxYoungGenerationSizeMb: Math.ceil(mebibytes) },
       reported: (worker, report) => this.#reported(worker, report),
       down: (worker, reason) => {
         this.#earlier?.workerDown(worker);

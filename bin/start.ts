@@ -6,6 +6,7 @@
  */
 import { flushCompileCache } from "node:module";
 import type { RunningNode, StartNode } from "../actors/node-api.ts";
+import { bearThreads } from "../actors/supervisor/threads.ts";
 import { type Clock, systemClock } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
 import type { NodeConfig } from "../runtime/config.ts";
@@ -37,7 +38,11 @@ export function processSeams(): StartSeams {
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
   return {
-    startNode: async (config) => (await import("../actors/node.ts")).startNode(config),
+    startNode: async (config) => {
+      // They take longest: they come up while the node is loaded.
+      const born = bearThreads(config);
+      return (await import("../actors/node.ts")).startNode(config, born);
+    },
     clock: systemClock,
     write: (text) => void process.stdout.write(text),
     onSignal: (signal, run) => void process.on(signal, run),

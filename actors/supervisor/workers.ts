@@ -5,13 +5,13 @@
  * Invariant: a question to a worker ends within its deadline, with the answer or with why there is
  * none.
  */
-import type { ResourceLimits } from "node:worker_threads";
 import { systemClock, systemTimers } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
 import { systemRandom } from "../../runtime/base/prng.ts";
 import { unpack } from "../../runtime/codec/pack.ts";
 import { type Control, wrapControl } from "../../runtime/thread/control.ts";
 import { WorkerHost } from "../../runtime/thread/worker-host.ts";
+import type { ThreadOptions, WorkerThread } from "../../runtime/thread/worker-thread.ts";
 import { isHandleMessage, MESSAGE_REPORT } from "../gateway/messages.ts";
 import type { WorkerBirth, WorkerReport } from "../worker/worker-args.ts";
 import type { RestingFile, WorkerControl } from "../worker/worker-control.ts";
@@ -27,11 +27,12 @@ export const DRAIN_TIMEOUT_MS = 8_000;
 export const STOP_TIMEOUT_MS = 10_000;
 
 export interface WorkersOptions {
-  readonly workers: number;
   /** What a worker is given to begin with, each time it is born; may come after its thread is up. */
   readonly birth: (worker: number) => Promise<WorkerBirth>;
   readonly handles: Handles;
-  readonly resourceLimits: ResourceLimits;
+  readonly threads: ThreadOptions;
+  /** The first ones, if they come up already. */
+  readonly born?: readonly WorkerThread[];
   reported(worker: number, report: WorkerReport): void;
   /** A worker ended; it is restarted unless that happens too often. */
   down(worker: number, reason: CoterieError): void;
@@ -57,17 +58,15 @@ export class Workers {
   readonly #slots: readonly Slot[];
 
   constructor(options: WorkersOptions) {
-    const { workers, birth, handles, resourceLimits } = options;
-    const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+    const { threads, born, birth, handles } = options;
     this.#options = options;
-    this.#slots = Array.from({ length: workers }, () => {
+    this.#slots = Array.from({ length: threads.workers }, () => {
       return { state: "starting", restarts: 0, problem: undefined, control: undefined };
     });
     this.#host = new WorkerHost({
-      entry: new URL(`../worker/worker${extension}`, import.meta.url),
-      workers,
+      ...threads,
+      ...(born === undefined ? {} : { threads: born }),
       args: birth,
-      resourceLimits,
       portOptions: (worker) => ({
         onMessage: (kind, id, buffer, start, end) => {
           if (isHandleMessage(kind)) handles.serve(kind, id, buffer, start, end);

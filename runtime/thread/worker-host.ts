@@ -6,8 +6,7 @@
  * get a fresh port for the successor; no message of the dead one is mixed with the new one's.
  * A worker that dies more often than the policy allows is not started again.
  */
-import type { MessagePort, ResourceLimits } from "node:worker_threads";
-import { MessageChannel, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { RestartPolicy } from "../actor/supervision.ts";
 import { RESTART_POLICY, RestartWindow } from "../actor/supervision.ts";
 import { assert } from "../base/assert.ts";
@@ -16,12 +15,11 @@ import { CoterieError } from "../base/errors.ts";
 import type { Random } from "../base/prng.ts";
 import type { BatchPortOptions } from "./batch-port.ts";
 import { BatchPort } from "./batch-port.ts";
-import type { FromWorker, ToWorker, WorkerStart } from "./worker-context.ts";
+import { newThreads, type ThreadOptions, WorkerThread } from "./worker-thread.ts";
 
-export interface WorkerHostOptions {
-  /** Module that each worker runs; it calls `openWorker`. */
-  readonly entry: URL;
-  readonly workers: number;
+export interface WorkerHostOptions extends ThreadOptions {
+  /** The first threads, if they come up already; made with the same options. */
+  readonly threads?: readonly WorkerThread[];
   /**
    * Structured-cloneable; what worker `index` finds as `args`. Asked at each birth: a thread comes up
    * while they are still being found. Nobody begins if they never are; a worker for which they cannot
@@ -29,7 +27,6 @@ export interface WorkerHostOptions {
    */
   readonly args: (index: number) => Promise<unknown>;
   readonly portOptions: (worker: number) => BatchPortOptions;
-  readonly resourceLimits?: ResourceLimits;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -49,7 +46,7 @@ export interface StopResult {
 }
 
 interface Slot {
-  worker: Worker | undefined;
+  worker: WorkerThread | undefined;
   /** The worker has what it begins with. */
   begun: boolean;
   ready: boolean;
@@ -112,7 +109,7 @@ export class WorkerHost {
     this.#onStarted = undefined;
     for (const { worker, begun } of this.#slots) {
       // Who has not begun has nothing to finish, and may not be up to hear of it.
-      if (begun && worker) send(worker, { kind: "stop" });
+      if (begun && worker) worker.send({ kind: "stop" });
       else void worker?.terminate();
     }
     await new Promise<void>((resolve) => {
@@ -131,18 +128,8 @@ export class WorkerHost {
   }
 
   #spawnAll(): void {
-    const { workers } = this.#options;
-    const ports: (MessagePort | undefined)[][] = this.#slots.map(() => new Array(workers));
-    for (let a = 0; a < workers; a++) {
-      for (let b = a + 1; b < workers; b++) {
-        const { port1, port2 } = new MessageChannel();
-        (ports[a] as (MessagePort | undefined)[])[b] = port1;
-        (ports[b] as (MessagePort | undefined)[])[a] = port2;
-      }
-    }
-    for (let index = 0; index < workers; index++) {
-      this.#spawn(index, ports[index] as (MessagePort | undefined)[]);
-    }
+    const threads = this.#options.threads ?? newThreads(this.#options);
+    for (const [index, thread] of threads.entries()) this.#adopt(index, thread);
   }
 
   #respawn(index: number): void {
@@ -152,37 +139,21 @@ export class WorkerHost {
       if (other === index || peer.worker === undefined) return;
       const { port1, port2 } = new MessageChannel();
       ports[other] = port1;
-      send(peer.worker, { kind: "new peer", peer: index, port: port2 }, [port2]);
+      peer.worker.send({ kind: "new peer", peer: index, port: port2 }, [port2]);
     });
-    this.#spawn(index, ports);
+    this.#adopt(index, new WorkerThread(this.#options, index, ports));
   }
 
-  #spawn(index: number, peers: (MessagePort | undefined)[]): void {
-    const { entry, args, resourceLimits, workers } = this.#options;
-    const main = new MessageChannel();
-    const control = new MessageChannel();
-    const start: WorkerStart = {
-      index,
-      workers,
-      main: main.port2,
-      control: control.port2,
-      peers,
-    };
-    const transferred = peers.filter((port) => port !== undefined);
+  #adopt(index: number, worker: WorkerThread): void {
     const slot = this.#slot(index);
-    const worker = new Worker(entry, {
-      name: `coterie worker ${index}`,
-      workerData: start,
-      transferList: [main.port2, control.port2, ...transferred],
-      ...(resourceLimits === undefined ? {} : { resourceLimits }),
-    });
     slot.worker = worker;
     slot.begun = false;
     slot.reason = undefined;
-    (this.ports[index] as BatchPort).attach(main.port1);
-    args(index)
-      .then((found) => {
-        send(worker, { kind: "begin", args: found });
+    (this.ports[index] as BatchPort).attach(worker.main);
+    this.#options
+      .args(index)
+      .then((args) => {
+        worker.send({ kind: "begin", args });
         slot.begun ||= slot.worker === worker;
       })
       .catch((error: unknown) => {
@@ -191,18 +162,23 @@ export class WorkerHost {
         if (error instanceof CoterieError) this.#cannotStart(slot);
         void worker.terminate();
       });
-    worker.on("message", (message: FromWorker) => {
-      if (message.kind === "ready") this.#workerReady(index, control.port1);
-      else
-        slot.reason = new CoterieError(message.code, message.message, { detail: message.detail });
-      if (message.kind === "cannot start") this.#cannotStart(slot);
-    });
-    worker.on("error", (error: unknown) => {
-      slot.reason ??= reasonOf(index, error);
-    });
-    worker.on("exit", (code) => {
-      control.port1.close();
-      this.#workerDown(index, code);
+    worker.lookAfter({
+      message: (message) => {
+        if (message.kind === "ready") {
+          this.#workerReady(index, worker.control);
+          return;
+        }
+        const { code, message: text, detail } = message;
+        slot.reason = new CoterieError(code, text, { detail });
+        this.#cannotStart(slot);
+      },
+      error: (error) => {
+        slot.reason ??= reasonOf(index, error);
+      },
+      exit: (code) => {
+        worker.control.close();
+        this.#workerDown(index, code);
+      },
     });
   }
 
@@ -227,7 +203,7 @@ export class WorkerHost {
     slot.ready = false;
     (this.ports[index] as BatchPort).peerDied();
     for (const peer of this.#slots) {
-      if (peer.worker) send(peer.worker, { kind: "peer died", peer: index });
+      peer.worker?.send({ kind: "peer died", peer: index });
     }
     if (this.#phase === "stopping") {
       if (code !== 0 && slot.begun) this.#failedStops.push(reason);
@@ -266,10 +242,6 @@ export class WorkerHost {
     assert(slot !== undefined, "a worker's index is below the number of workers");
     return slot;
   }
-}
-
-function send(worker: Worker, message: ToWorker, transfer: readonly MessagePort[] = []): void {
-  worker.postMessage(message, transfer);
 }
 
 /** A worker's uncaught error in words that an operator can act on. */

@@ -7,6 +7,7 @@ import { CoterieError } from "../../../runtime/base/errors.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { wrapControl } from "../../../runtime/thread/control.ts";
 import { WorkerHost } from "../../../runtime/thread/worker-host.ts";
+import { newThreads, type WorkerThread } from "../../../runtime/thread/worker-thread.ts";
 import {
   ECHO,
   ECHOED,
@@ -27,7 +28,10 @@ interface Options {
   readonly args?: (index: number, start: number) => EchoArgs | Promise<EchoArgs>;
   readonly restartsMax?: number;
   readonly resourceLimits?: ResourceLimits;
+  readonly threads?: readonly WorkerThread[];
 }
+
+const ENTRY = new URL("./echo-worker.ts", import.meta.url);
 
 function echoHost(options: Options = {}) {
   const { workers = 1, args = () => ({}), restartsMax = 3 } = options;
@@ -37,7 +41,7 @@ function echoHost(options: Options = {}) {
   const controls: MessagePort[] = [];
   const starts: number[] = new Array(workers).fill(0);
   const host = new WorkerHost({
-    entry: new URL("./echo-worker.ts", import.meta.url),
+    entry: ENTRY,
     workers,
     async args(index) {
       const start = (starts[index] ?? 0) + 1;
@@ -60,6 +64,7 @@ function echoHost(options: Options = {}) {
     onWorkerDown: (index, reason) => void downs.push({ index, reason }),
     onCrashLoop: (reason) => void crashLoops.push(reason),
     ...(options.resourceLimits ? { resourceLimits: options.resourceLimits } : {}),
+    ...(options.threads ? { threads: options.threads } : {}),
   });
   const tell = (index: number, kind: number, id: number, payload: string) => {
     const port = host.ports[index];
@@ -211,6 +216,19 @@ test("what a successor begins with cannot be found, or not be sent: it is down, 
   tell(0, ECHO, 1, "hello");
   assert.equal((await reply(1))?.payload, "hello");
   await host.stop(5_000);
+});
+
+test("threads may come up before their host: it takes them over, and hears of one that died", async () => {
+  const threads = newThreads({ entry: ENTRY, workers: 2 });
+  await threads[1]?.terminate();
+  const { host, tell, reply, downs, starts } = echoHost({ workers: 2, threads });
+  await host.start();
+  assert.deepEqual([downs.map(({ index }) => index), starts], [[1], [1, 2]]);
+  tell(0, FORWARD, 1, "1");
+  assert.equal((await reply(1))?.kind, FORWARDED);
+  tell(1, FORWARD, 2, "0");
+  assert.equal((await reply(2))?.kind, FORWARDED);
+  assert.deepEqual(await host.stop(5_000), { forced: [], failed: [] });
 });
 
 test("a worker that never began is ended at once, and that is no failed stop", async () => {
