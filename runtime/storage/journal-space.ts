@@ -109,17 +109,10 @@ export class JournalSpace {
     const number = options.firstFile ?? 1;
     const header = newHeader(options, number, randomId(options.random));
     const capacity = options.fileBytes ?? JOURNAL_FILE_BYTES;
-    const first = await makeFile(options, header, capacity);
-    const space = new JournalSpace(options, events, first);
-    try {
-      const step = Math.min(space.#stepBytes, FIRST_STEP_BYTES);
-      await space.#extend(first, Math.min(first.ahead + step, first.capacity));
-    } catch (error) {
-      await first.file.close();
-      await options.fs.remove(first.file.path);
-      throw error;
-    }
-    return space;
+    const stepBytes = options.stepBytes ?? JOURNAL_STEP_BYTES;
+    const zeros = Math.min(stepBytes, FIRST_STEP_BYTES, capacity - FILE_HEADER_BYTES);
+    const first = await makeFile(options, header, { capacity, zeros });
+    return new JournalSpace(options, events, first);
   }
 
   /** Whether a frame of `length` bytes can be written at `position` of the current file now. */
@@ -261,7 +254,7 @@ export class JournalSpace {
     // A number is never used twice, not even after a full disk.
     const header = newHeader(this.#options, this.nextNumber++, this.#journalId);
     const spare = this.#spares.shift();
-    const next = await makeFile(this.#options, header, this.#fileBytes, spare);
+    const next = await makeFile(this.#options, header, { capacity: this.#fileBytes, spare });
     if (this.#closed) {
       await next.file.close();
       await this.#options.fs.remove(next.file.path);
@@ -318,12 +311,19 @@ function newHeader(options: JournalSpaceOptions, number: number, journalId: stri
   return { boot, worker, number, nodeId, journalId, generation: randomId(random) };
 }
 
-/** Makes a file with its header, its bytes and its name durable; a spare keeps its old bytes. */
+interface NewFile {
+  readonly capacity: number;
+  /** Zeros behind its header. */
+  readonly zeros?: number;
+  /** Name of the file that is used again: it keeps its old bytes. */
+  readonly spare?: string | undefined;
+}
+
+/** Makes a file with its header, its bytes and its name durable. */
 async function makeFile(
   { fs, folder }: JournalSpaceOptions,
   header: FileHeader,
-  capacity: number,
-  spare?: string,
+  { capacity, zeros = 0, spare }: NewFile,
 ): Promise<JournalFile> {
   const name = journalFileName(header);
   const path = `${folder}/${name}`;
@@ -331,6 +331,7 @@ async function makeFile(
   const file = spare === undefined ? await fs.create(path, "new") : await fs.open(path, "write");
   try {
     await file.write(encodeFileHeader(header), 0, FILE_HEADER_BYTES, 0);
+    if (zeros > 0) await file.write(Buffer.alloc(zeros), 0, zeros, FILE_HEADER_BYTES);
     const ahead = Math.min(Math.max(await file.size(), FILE_HEADER_BYTES), capacity);
     await synced(file);
     await fs.syncFolder(folder);
