@@ -1,7 +1,7 @@
 /** Vnodes from their snapshots: what a start and a vnode's restart begin with. */
 import type { FileReader } from "../../runtime/storage/files.ts";
 import type { ManifestVnode } from "../../runtime/storage/manifest.ts";
-import { readSnapshot, SnapshotMemory } from "../../runtime/storage/snapshot.ts";
+import { readSnapshot, snapshotWindow } from "../../runtime/storage/snapshot.ts";
 import { StateLoader } from "../../runtime/table/state-loader.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 
@@ -18,12 +18,12 @@ export interface LoadOptions {
 export async function loadSnapshot(
   { fs, folder, createVnode }: LoadOptions,
   { id, snapshot }: ManifestVnode,
-  memory = new SnapshotMemory(),
+  window = snapshotWindow(fs),
 ): Promise<Vnode> {
   const vnode = createVnode(id);
   const loader = new StateLoader(vnode.partition);
   const path = `${folder}/${snapshot ?? ""}`;
-  await readSnapshot(fs, path, (bytes, start, end) => loader.chunk(bytes, start, end), memory);
+  await readSnapshot(fs, path, (bytes, start, end) => loader.chunk(bytes, start, end), window);
   loader.finish();
   vnode.snapshotSequence = vnode.partition.sequence;
   return vnode;
@@ -37,10 +37,10 @@ export async function loadSnapshots(
   const vnodes = new Map<number, Vnode>();
   const rest = entries.values();
   const loadRest = async () => {
-    const memory = new SnapshotMemory();
+    const window = snapshotWindow(options.fs);
     for (const entry of rest) {
       if (entry.snapshot === undefined) continue;
-      vnodes.set(entry.id, await loadSnapshot(options, entry, memory));
+      vnodes.set(entry.id, await loadSnapshot(options, entry, window));
     }
   };
   await Promise.all(Array.from({ length: LOADED_AT_ONCE }, loadRest));

@@ -10,6 +10,7 @@
  */
 import { readU32, readU64 } from "../base/bytes.ts";
 import { corruptJournal } from "./damage.ts";
+import type { FileWindow } from "./file-window.ts";
 import {
   ENTRY_BYTES,
   emptyFrameHeader,
@@ -19,7 +20,7 @@ import {
   type FrameHeader,
   SECTOR_BYTES,
 } from "./journal-format.ts";
-import type { JournalWindow } from "./journal-window.ts";
+import { frameHeaderAt, isWholeAt } from "./journal-window.ts";
 
 /** How far a file counts. */
 export interface FileVerdict {
@@ -68,7 +69,7 @@ export class JournalJudge {
   }
 
   /** Judges the file in the window as the journal's next; throws CORRUPT. */
-  async judge(window: JournalWindow, header: FileHeader): Promise<FileVerdict> {
+  async judge(window: FileWindow, header: FileHeader): Promise<FileVerdict> {
     const { path, length: end } = window;
     const frame = this.#frame;
     const largest = new Map<number, number>();
@@ -83,13 +84,13 @@ export class JournalJudge {
     while (at < end) {
       const showing = window.show(at, FRAME_HEADER_BYTES);
       if (showing !== undefined) await showing;
-      if (!window.readFrameHeader(at, header, frame)) {
+      if (!frameHeaderAt(window, at, header, frame)) {
         at += SECTOR_BYTES;
         continue;
       }
       const showingBody = window.show(at, frame.length);
       if (showingBody !== undefined) await showingBody;
-      const whole = window.isWhole(at, frame);
+      const whole = isWholeAt(window, at, frame);
       this.#claim(frame.durableThrough);
       if (this.#broken === undefined && whole && this.#isNext(accepted, at)) {
         if (this.#accept(window, at, largest) && needed < 0) needed = at;
@@ -161,11 +162,7 @@ export class JournalJudge {
   }
 
   /** True if the frame holds an op that is needed. */
-  #accept(
-    { bytes, path, start }: JournalWindow,
-    at: number,
-    largest: Map<number, number>,
-  ): boolean {
+  #accept({ bytes, path, start }: FileWindow, at: number, largest: Map<number, number>): boolean {
     const frame = this.#frame;
     const directory = at - start + frame.directoryOffset;
     const directoryEnd = directory + frame.directoryCount * ENTRY_BYTES;

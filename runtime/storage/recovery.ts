@@ -9,6 +9,7 @@
 import { readU32, readU64 } from "../base/bytes.ts";
 import { opChecksum } from "../base/hash.ts";
 import { corruptJournal } from "./damage.ts";
+import type { FileWindow } from "./file-window.ts";
 import {
   alignToWord,
   decodeFileHeader,
@@ -19,7 +20,7 @@ import {
   type FrameHeader,
   RECORD_HEADER_BYTES,
 } from "./journal-format.ts";
-import { JournalWindow } from "./journal-window.ts";
+import { frameHeaderAt, isWholeAt, journalWindow } from "./journal-window.ts";
 import { bootAndWorker, snapshotSequence } from "./manifest.ts";
 import { type Survey, type SurveyedFile, type SurveyOptions, surveyJournals } from "./survey.ts";
 
@@ -104,7 +105,7 @@ function cursorsOf(files: readonly SurveyedFile[]): Cursor[] {
 class Replay {
   readonly #survey: Survey;
   readonly #options: RecoverOptions;
-  readonly #window: JournalWindow;
+  readonly #window: FileWindow;
   readonly #last = new Map<number, number>();
   readonly #frame: FrameHeader = emptyFrameHeader();
   readonly #op: RecoveredOp;
@@ -123,7 +124,7 @@ class Replay {
   constructor(survey: Survey, options: RecoverOptions) {
     this.#survey = survey;
     this.#options = options;
-    this.#window = new JournalWindow(options.fs);
+    this.#window = journalWindow(options.fs);
     const { bytes } = this.#window;
     this.#op = { vnodeId: 0, sequence: 0, bytes, start: 0, end: 0, file: "", frameOffset: 0 };
   }
@@ -197,9 +198,9 @@ class Replay {
     const window = this.#window;
     const frame = this.#frame;
     await this.#show(at, FRAME_HEADER_BYTES);
-    const isThere = window.readFrameHeader(at, header, frame);
+    const isThere = frameHeaderAt(window, at, header, frame);
     if (isThere) await this.#show(at, frame.length);
-    if (isThere && window.isWhole(at, frame)) return;
+    if (isThere && isWholeAt(window, at, frame)) return;
     throw corruptJournal({ path: this.#path(file), offset: at }, "it changed while it was read");
   }
 

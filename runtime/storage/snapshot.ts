@@ -10,14 +10,13 @@ import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base
 import type { CoterieError } from "../base/errors.ts";
 import { checksum } from "../base/hash.ts";
 import { corrupt, unknownFormat } from "./damage.ts";
+import { FileWindow } from "./file-window.ts";
 import {
   diskError,
   type File,
   type FileReader,
   type FileSystem,
-  type ReadFile,
   synced,
-  systemCode,
   TEMPORARY_SUFFIX,
 } from "./files.ts";
 
@@ -26,6 +25,7 @@ export const SNAPSHOT_FORMAT = 1;
 /** Largest chunk: one read, one check, one turn of a restore. */
 export const SNAPSHOT_CHUNK_BYTES_MAX = 1024 * 1024;
 
+const KIND = "the snapshot";
 const HEADER_BYTES = 64;
 const CHUNK_HEADER_BYTES = 16;
 const FOOTER_BYTES = 32;
@@ -180,49 +180,51 @@ export class SnapshotWriter {
 /** Takes a checked chunk, source[start, end); the bytes are its own only during the call. */
 export type VisitChunk = (source: Buffer, start: number, end: number) => void | Promise<void>;
 
-/** Where chunks are read to: for one snapshot at a time, one after the other. */
-export class SnapshotMemory {
-  #bytes = Buffer.alloc(0);
-
-  /** At least so many bytes. */
-  take(bytes: number): Buffer {
-    if (this.#bytes.length < bytes) this.#bytes = Buffer.allocUnsafeSlow(bytes);
-    return this.#bytes;
-  }
+/** A window over one snapshot after the other; reads so many bytes ahead of what it shows. */
+export function snapshotWindow(fs: FileReader, windowBytes = SNAPSHOT_CHUNK_BYTES_MAX): FileWindow {
+  return new FileWindow(fs, windowBytes, (damage, cause) => corrupt(KIND, damage, cause));
 }
 
 /**
  * Reads a snapshot chunk by chunk and returns what its header says. The state is good only if this
  * returns.
  */
-export function readSnapshot(
+export async function readSnapshot(
   fs: FileReader,
   path: string,
   visit: VisitChunk,
-  memory = new SnapshotMemory(),
+  window = snapshotWindow(fs),
 ): Promise<SnapshotInfo> {
-  return withFile(fs, path, async (file) => {
-    const info = await readHeader(file);
+  try {
+    await window.open(path);
+    const info = readHeader(window);
     checkName(path, info);
-    await readChunks(file, visit, { memory, isEndNeeded: true });
+    await readChunks(window, visit, true);
     return info;
-  });
+  } finally {
+    await window.close();
+  }
 }
 
 /**
  * Reads a snapshot whose header or end may be damaged. Its chunks are checked as ever; whether they
  * are all of them, the last one has to say.
  */
-export function readDamagedSnapshot(
+export async function readDamagedSnapshot(
   fs: FileReader,
   path: string,
   visit: VisitChunk,
 ): Promise<void> {
-  return withFile(fs, path, async (file) => {
-    const info = await readHeader(file).catch(() => undefined);
+  // Reads nothing that is not needed: the disk may not give it.
+  const window = snapshotWindow(fs, HEADER_BYTES);
+  try {
+    await window.open(path);
+    const info = wholeHeader(window);
     if (info !== undefined) checkName(path, info);
-    await readChunks(file, visit, { memory: new SnapshotMemory(), isEndNeeded: false });
-  });
+    await readChunks(window, visit, false);
+  } finally {
+    await window.close();
+  }
 }
 
 /** A whole file of another vnode or sequence is not the one that is named. */
@@ -231,82 +233,85 @@ function checkName(path: string, info: SnapshotInfo): void {
   throw damaged(path, 0, `it is ${snapshotName(info)} under another name`);
 }
 
-async function withFile<T>(
-  fs: FileReader,
-  path: string,
-  run: (file: ReadFile) => Promise<T>,
-): Promise<T> {
-  let file: ReadFile;
-  try {
-    file = await fs.open(path, "read");
-  } catch (error) {
-    if (systemCode(error) !== "ENOENT") throw unread(path, 0, error);
-    throw damaged(path, 0, "the file is missing", error);
-  }
-  try {
-    return await run(file);
-  } finally {
-    await file.close();
-  }
-}
-
 async function readChunks(
-  file: ReadFile,
+  window: FileWindow,
   visit: VisitChunk,
-  { memory, isEndNeeded }: { memory: SnapshotMemory; isEndNeeded: boolean },
+  isEndNeeded: boolean,
 ): Promise<void> {
-  const fileBytes = await file.size();
-  const chunkBytesMax = Math.min(fileBytes, SNAPSHOT_CHUNK_BYTES_MAX);
-  const buffer = memory.take(chunkBytesMax + CHUNK_HEADER_BYTES + FOOTER_BYTES);
-  await read(file, buffer, HEADER_BYTES, 0);
-  let total = checksum(buffer.subarray(0, HEADER_BYTES));
+  const { path } = window;
+  const chunkBytesMax = Math.min(window.length, SNAPSHOT_CHUNK_BYTES_MAX);
+  await window.show(0, HEADER_BYTES);
+  let total = checksum(window.bytes.subarray(0, HEADER_BYTES));
   let position = HEADER_BYTES;
-  let chunks = 0;
   let payloadBytes = 0;
-  // Each read brings a payload and the header that follows it.
-  let have = await read(file, buffer, FOOTER_BYTES, position);
-  while (have >= CHUNK_HEADER_BYTES && readU32(buffer, 0) === CHUNK_MAGIC) {
-    const length = readU32(buffer, 8);
-    const expected = readU32(buffer, 12);
+  for (let chunks = 0; ; chunks++) {
+    await window.show(position, FOOTER_BYTES);
+    const have = window.end - position;
+    const header = position - window.start;
+    if (have < CHUNK_HEADER_BYTES || readU32(window.bytes, header) !== CHUNK_MAGIC) {
+      const isWhole = isFooter(window, position, { chunks, payloadBytes, total });
+      if (!isWhole && isEndNeeded) throw damaged(path, position, "its end is damaged or missing");
+      return;
+    }
+    const length = readU32(window.bytes, header + 8);
+    const expected = readU32(window.bytes, header + 12);
     const fits = length > 0 && length <= chunkBytesMax;
-    if (!fits || readU32(buffer, 4) !== chunks) {
-      throw damaged(file.path, position, "a chunk's header is damaged");
+    if (!fits || readU32(window.bytes, header + 4) !== chunks) {
+      throw damaged(path, position, "a chunk's header is damaged");
     }
-    total = checksum(buffer.subarray(0, CHUNK_HEADER_BYTES), total);
-    const start = position + CHUNK_HEADER_BYTES;
-    have = (await read(file, buffer, length + FOOTER_BYTES, start)) - length;
-    if (have < 0 || checksum(buffer.subarray(0, length)) !== expected) {
-      throw damaged(file.path, start, "a chunk's checksum does not match");
+    total = checksum(window.bytes.subarray(header, header + CHUNK_HEADER_BYTES), total);
+    position += CHUNK_HEADER_BYTES;
+    await window.show(position, length);
+    const from = position - window.start;
+    const isThere = window.end - position >= length;
+    if (!isThere || checksum(window.bytes.subarray(from, from + length)) !== expected) {
+      throw damaged(path, position, "a chunk's checksum does not match");
     }
-    await visit(buffer, 0, length);
-    buffer.copy(buffer, 0, length, length + have);
-    position = start + length;
+    await visit(window.bytes, from, from + length);
+    position += length;
     payloadBytes += length;
-    chunks++;
   }
-  const whole =
-    have === FOOTER_BYTES &&
-    position + FOOTER_BYTES === fileBytes &&
-    readU32(buffer, 0) === FOOTER_MAGIC &&
-    readU32(buffer, FOOTER_BYTES - 4) === checksum(buffer.subarray(0, FOOTER_BYTES - 4)) &&
-    readU32(buffer, 4) === chunks &&
-    readU64(buffer, 8) === payloadBytes &&
-    readU32(buffer, 16) === total;
-  if (!whole && isEndNeeded) throw damaged(file.path, position, "its end is damaged or missing");
 }
 
-async function readHeader(file: ReadFile): Promise<SnapshotInfo> {
-  const buffer = Buffer.alloc(HEADER_BYTES);
-  const have = await read(file, buffer, HEADER_BYTES, 0);
-  if (have < HEADER_BYTES || readU32(buffer, 0) !== FILE_MAGIC) {
-    throw damaged(file.path, 0, "it is not a snapshot");
+interface Totals {
+  readonly chunks: number;
+  readonly payloadBytes: number;
+  readonly total: number;
+}
+
+/** Whether the file ends here, with a footer that says the same. */
+function isFooter(window: FileWindow, position: number, totals: Totals): boolean {
+  const at = position - window.start;
+  const footer = window.bytes.subarray(at, Math.min(at + FOOTER_BYTES, window.end - window.start));
+  return (
+    footer.length === FOOTER_BYTES &&
+    position + FOOTER_BYTES === window.length &&
+    readU32(footer, 0) === FOOTER_MAGIC &&
+    readU32(footer, FOOTER_BYTES - 4) === checksum(footer.subarray(0, FOOTER_BYTES - 4)) &&
+    readU32(footer, 4) === totals.chunks &&
+    readU64(footer, 8) === totals.payloadBytes &&
+    readU32(footer, 16) === totals.total
+  );
+}
+
+function wholeHeader(window: FileWindow): SnapshotInfo | undefined {
+  try {
+    return readHeader(window);
+  } catch {
+    return undefined;
+  }
+}
+
+function readHeader({ bytes: buffer, end, path }: FileWindow): SnapshotInfo {
+  if (end < HEADER_BYTES || readU32(buffer, 0) !== FILE_MAGIC) {
+    throw damaged(path, 0, "it is not a snapshot");
   }
   const format = readU16(buffer, 4);
   if (format !== SNAPSHOT_FORMAT) {
-    throw unknownFormat(file.path, format, SNAPSHOT_FORMAT);
+    throw unknownFormat(path, format, SNAPSHOT_FORMAT);
   }
   if (readU32(buffer, HEADER_BYTES - 4) !== checksum(buffer.subarray(0, HEADER_BYTES - 4))) {
-    throw damaged(file.path, 0, "its header is damaged");
+    throw damaged(path, 0, "its header is damaged");
   }
   return {
     vnodeId: readU32(buffer, 8),
@@ -315,20 +320,6 @@ async function readHeader(file: ReadFile): Promise<SnapshotInfo> {
   };
 }
 
-async function read(file: ReadFile, buffer: Buffer, length: number, at: number): Promise<number> {
-  try {
-    return await file.read(buffer, 0, length, at);
-  } catch (error) {
-    throw unread(file.path, at, error);
-  }
-}
-
-/** A call that failed is damage only if the disk says so: too many open files are not. */
-function unread(path: string, at: number, error: unknown): CoterieError {
-  if (systemCode(error) !== "EIO") return diskError(error, "read", path);
-  return damaged(path, at, "the disk does not give its bytes", error);
-}
-
-function damaged(path: string, offset: number, what: string, cause?: unknown): CoterieError {
-  return corrupt("the snapshot", { path, offset, what }, cause);
+function damaged(path: string, offset: number, what: string): CoterieError {
+  return corrupt(KIND, { path, offset, what });
 }

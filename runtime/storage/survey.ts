@@ -8,6 +8,7 @@
 import { CoterieError } from "../base/errors.ts";
 import { corruptJournal, unknownFormat } from "./damage.ts";
 import type { ClosedFile } from "./file-space.ts";
+import type { FileWindow } from "./file-window.ts";
 import { diskError, type FileSystem, synced } from "./files.ts";
 import {
   decodeFileHeader,
@@ -21,7 +22,7 @@ import {
   SECTOR_BYTES,
 } from "./journal-format.ts";
 import { JournalJudge } from "./journal-judge.ts";
-import { JournalWindow } from "./journal-window.ts";
+import { frameHeaderAt, journalWindow } from "./journal-window.ts";
 import {
   bootAndWorker,
   type ManifestFile,
@@ -99,7 +100,7 @@ export async function surveyJournals(options: SurveyOptions): Promise<Survey> {
   const proven = new Map<number, number>();
   const judges = new Map<string, JournalJudge>();
   const floors = lowestListed(manifests);
-  const window = new JournalWindow(fs);
+  const window = journalWindow(fs);
   for (const name of present) {
     const parsed = parseJournalFileName(name);
     if (parsed === undefined || !include(parsed)) continue;
@@ -144,7 +145,7 @@ interface FileJob {
   readonly options: SurveyOptions;
   readonly name: string;
   readonly parsed: JournalFileName;
-  readonly window: JournalWindow;
+  readonly window: FileWindow;
   /** By journal id. */
   readonly judges: Map<string, JournalJudge>;
   readonly proven: Map<number, number>;
@@ -194,11 +195,11 @@ function unusedFile({ name, parsed }: FileJob, reason: "unused" | "after-torn"):
 }
 
 /** A file without its header was never used: the header is durable before the first frame. */
-async function checkUnused(window: JournalWindow, file: JournalFileName): Promise<void> {
+async function checkUnused(window: FileWindow, file: JournalFileName): Promise<void> {
   const frame = emptyFrameHeader();
   for (let at = FILE_HEADER_BYTES; at < window.length; at += SECTOR_BYTES) {
     await window.show(at, FRAME_HEADER_BYTES);
-    if (window.readFrameHeader(at, file, frame)) {
+    if (frameHeaderAt(window, at, file, frame)) {
       const place = { path: window.path, offset: 0 };
       throw corruptJournal(place, "its header is not there, but frames are");
     }

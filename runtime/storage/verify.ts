@@ -4,6 +4,7 @@
  */
 import { CoterieError } from "../base/errors.ts";
 import { type Damage, damageOf } from "./damage.ts";
+import type { FileWindow } from "./file-window.ts";
 import { causeCode, type FileReader } from "./files.ts";
 import {
   decodeFileHeader,
@@ -12,7 +13,7 @@ import {
   FRAME_HEADER_BYTES,
   parseJournalFileName,
 } from "./journal-format.ts";
-import { JournalWindow } from "./journal-window.ts";
+import { frameHeaderAt, isWholeAt, journalWindow } from "./journal-window.ts";
 import { readSnapshot } from "./snapshot.ts";
 
 /** A file to verify. */
@@ -34,7 +35,7 @@ export async function verifyFile(fs: FileReader, args: VerifyArgs): Promise<Veri
   const path = `${args.folder}/${args.name}`;
   try {
     if (parseJournalFileName(args.name) !== undefined) {
-      const window = new JournalWindow(fs);
+      const window = journalWindow(fs);
       return await verifyJournal(window, path, args).finally(() => window.close());
     }
     let bytes = 0;
@@ -54,7 +55,7 @@ export async function verifyFile(fs: FileReader, args: VerifyArgs): Promise<Veri
 }
 
 async function verifyJournal(
-  window: JournalWindow,
+  window: FileWindow,
   path: string,
   { name, end }: VerifyArgs,
 ): Promise<Verification> {
@@ -69,9 +70,9 @@ async function verifyJournal(
   const frame = emptyFrameHeader();
   for (let at = FILE_HEADER_BYTES; at < end; at += frame.length) {
     await window.show(at, FRAME_HEADER_BYTES);
-    if (!window.readFrameHeader(at, reading.header, frame)) return missing(at);
+    if (!frameHeaderAt(window, at, reading.header, frame)) return missing(at);
     await window.show(at, frame.length);
-    if (!window.isWhole(at, frame)) return missing(at);
+    if (!isWholeAt(window, at, frame)) return missing(at);
   }
   return { kind: "whole", bytes: window.length };
 }

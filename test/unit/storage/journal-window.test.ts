@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { CoterieError } from "../../../runtime/base/errors.ts";
 import { below, seeded } from "../../../runtime/base/prng.ts";
 import { systemFiles } from "../../../runtime/storage/files.ts";
-import { JournalWindow } from "../../../runtime/storage/journal-window.ts";
+import { journalWindow } from "../../../runtime/storage/journal-window.ts";
 import { emptyFolder } from "../../support/command-line.ts";
 import { append, FOLDER, newDisk, openJournal, recoverStates, until } from "./support.ts";
 
@@ -21,7 +21,7 @@ function randomBytes(count: number, seed = 1): Buffer {
 async function windowOver(bytes: Buffer, bytesMax = Number.POSITIVE_INFINITY) {
   const disk = await newDisk();
   disk.put(PATH, bytes);
-  const window = new JournalWindow(disk.mount());
+  const window = journalWindow(disk.mount());
   await window.open(PATH, bytesMax);
   return { disk, window };
 }
@@ -62,7 +62,7 @@ test("behind the end of a file there is nothing", async () => {
   using folder = emptyFolder();
   const path = join(folder.path, "file");
   writeFileSync(path, randomBytes(3000 * KB));
-  const window = new JournalWindow(systemFiles);
+  const window = journalWindow(systemFiles);
   await window.open(path, Number.POSITIVE_INFINITY);
   await window.show(4000 * KB, 96);
   assert.equal(window.end - window.start, 0);
