@@ -63,6 +63,7 @@ start().catch((error: unknown) => {
 });
 
 async function start(): Promise<void> {
+  // Loaded while the main thread finds what this worker begins with.
   const loading = import("./worker-runtime.ts");
   const { args, found } = (await context.args) as WorkerBirth;
   const random = systemRandom();
