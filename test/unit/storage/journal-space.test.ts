@@ -1,7 +1,10 @@
 /** Room for frames: what is kept for later goes where the disk has none. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { append, newDisk, openJournal, turns } from "./support.ts";
+import { FILE_HEADER_BYTES } from "../../../runtime/storage/journal-format.ts";
+import { append, FOLDER, newDisk, openJournal, turns } from "./support.ts";
+
+const KB = 1024;
 
 /** A journal whose disk holds so many files that nobody needs. */
 async function withClosedFiles(count: number) {
@@ -25,6 +28,17 @@ async function withClosedFiles(count: number) {
     },
   };
 }
+
+test("a journal begins with little room and takes more at once, though nobody writes", async () => {
+  const disk = await newDisk();
+  const fs = disk.mount();
+  const sizes = { fileBytes: 2048 * KB, stepBytes: 1024 * KB };
+  const { journal } = await openJournal(fs, sizes);
+  const path = `${FOLDER}/${journal.files()[0]?.name}`;
+  await turns(500);
+  assert.equal(await fs.size(path), FILE_HEADER_BYTES + 256 * KB + 1024 * KB);
+  await journal.close();
+});
 
 test("of many files that nobody needs, two are kept for another use", async () => {
   const { disk, recycle } = await withClosedFiles(6);
