@@ -116,6 +116,10 @@ export class WorkerStorage {
     this.reserve = opened.reserve;
     const durabilities = args.config.keyspaces.map((keyspace) => keyspace.durability);
     this.log = new WorkerLog(opened.journal, durabilities);
+    // A failing journal has a manifest written at any time: none may lack them.
+    for (const entry of found.manifests.vnodes.values()) {
+      if (this.#owns(entry.id)) this.#snapshots.keep(entry);
+    }
   }
 
   #owns(vnodeId: number): boolean {
@@ -124,10 +128,8 @@ export class WorkerStorage {
 
   /** Brings this worker's partitions back: snapshots, then the log; all of it durable. */
   async recover(target: RecoveryTarget): Promise<RecoveryFacts> {
-    const entries = [...this.#manifests.vnodes.values()].filter(({ id }) => this.#owns(id));
-    for (const entry of entries) this.#snapshots.keep(entry);
     const [vnodes] = await Promise.all([
-      loadSnapshots(this.#loadOptions(target), entries),
+      loadSnapshots(this.#loadOptions(target), [...this.#snapshots.vnodes.values()]),
       syncUnproven(this.fs, this.#args.folder, this.#survey, this.#args.boot),
       // On a full disk it is taken when there is space.
       this.reserve.restore(),

@@ -66,6 +66,7 @@ async function start(): Promise<void> {
   // Loaded while the main thread finds what this worker begins with.
   const loading = import("./worker-runtime.ts");
   const { args, found } = (await context.args) as WorkerBirth;
+  const { WorkerRuntime } = await loading;
   const random = systemRandom();
   const opened = await openStorage({
     args,
@@ -82,7 +83,6 @@ async function start(): Promise<void> {
     },
   });
   storage = opened;
-  const { WorkerRuntime } = await loading;
   const made = new WorkerRuntime({
     args,
     index: context.index,

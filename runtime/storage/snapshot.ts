@@ -180,8 +180,11 @@ export class SnapshotWriter {
 /** Takes a checked chunk, source[start, end); the bytes are its own only during the call. */
 export type VisitChunk = (source: Buffer, start: number, end: number) => void | Promise<void>;
 
-/** A window over one snapshot after the other; reads so many bytes ahead of what it shows. */
-export function snapshotWindow(fs: FileReader, windowBytes = SNAPSHOT_CHUNK_BYTES_MAX): FileWindow {
+/** A chunk of any size with what surrounds it: no part of a full one is read twice. */
+const WINDOW_BYTES = SNAPSHOT_CHUNK_BYTES_MAX + CHUNK_HEADER_BYTES + FOOTER_BYTES;
+
+/** A window over one snapshot after the other; reads so many bytes at once, if it can. */
+export function snapshotWindow(fs: FileReader, windowBytes = WINDOW_BYTES): FileWindow {
   return new FileWindow(fs, windowBytes, (damage, cause) => corrupt(KIND, damage, cause));
 }
 

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { CoterieError } from "../../../runtime/base/errors.ts";
-import type { FileSystem } from "../../../runtime/storage/files.ts";
+import type { File, FileSystem } from "../../../runtime/storage/files.ts";
 import {
   readSnapshot,
+  SNAPSHOT_CHUNK_BYTES_MAX,
   SnapshotWriter,
   snapshotName,
   unlistedSnapshots,
@@ -44,6 +45,23 @@ test("chunks come back as they were given", async () => {
     }),
     { numRuns: 100 },
   );
+});
+
+test("full chunks are read once, in a call each", async () => {
+  const fs = (await newDisk()).mount();
+  const chunks = Array.from({ length: 3 }, (_, i) => Buffer.alloc(SNAPSHOT_CHUNK_BYTES_MAX, i + 1));
+  await write(fs, chunks);
+  let calls = 0;
+  const open: FileSystem["open"] = async (path, mode) => {
+    const file = await fs.open(path, mode);
+    const read: File["read"] = (...args) => {
+      calls++;
+      return file.read(...args);
+    };
+    return { ...file, read };
+  };
+  assert.deepEqual(await read({ ...fs, open }), chunks);
+  assert.ok(calls <= 2 + chunks.length, `${calls} calls`);
 });
 
 test("any flipped bit, any cut and any byte too many is refused with its file", async () => {

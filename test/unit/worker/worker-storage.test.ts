@@ -17,7 +17,7 @@ import { systemRandom } from "../../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
 import { systemFiles } from "../../../runtime/storage/files.ts";
 import type { JournalFileName } from "../../../runtime/storage/journal-format.ts";
-import { decodeManifest, manifestName } from "../../../runtime/storage/manifest.ts";
+import { decodeManifest, manifestName, writeManifest } from "../../../runtime/storage/manifest.ts";
 import { surveyFolder } from "../../../runtime/storage/survey.ts";
 import { emptyFolder } from "../../support/command-line.ts";
 import { setStrings } from "../../support/partitions.ts";
@@ -37,8 +37,8 @@ interface Start {
   readonly durability?: "always" | "os";
 }
 
-/** One worker's storage with what it recovers. */
-async function startWorker({ folder, boot, index = 0, workers = 1, ...more }: Start) {
+/** One worker's storage, with nothing recovered. */
+async function openWorker({ folder, boot, index = 0, workers = 1, ...more }: Start) {
   const { keyspaces = 16, fileBytes = MB, durability = "always" } = more;
   const journal = { fileBytes, reserveBytes: 0 };
   const config = embeddedConfig(
@@ -51,7 +51,13 @@ async function startWorker({ folder, boot, index = 0, workers = 1, ...more }: St
   const machine = { fs: systemFiles, timers: systemTimers, random: systemRandom() };
   const include = (file: JournalFileName) => file.boot < boot || file.worker === index;
   const found = await surveyFolder({ ...args, fs: systemFiles, include });
-  const storage = await openStorage({ args, index, found, ...machine, events });
+  return openStorage({ args, index, found, ...machine, events });
+}
+
+/** One worker's storage with what it recovers. */
+async function startWorker(start: Start) {
+  const { folder } = start;
+  const storage = await openWorker(start);
   const random = systemRandom();
   const vnodes = new Map<number, Vnode>();
   const adopt = (vnode: Vnode) => void vnodes.set(vnode.id, vnode);
@@ -96,6 +102,21 @@ function blockManifest(folder: string, boot: number): () => void {
   mkdirSync(path);
   return () => rmdirSync(path);
 }
+
+test("a journal that fails before anything is recovered leaves the snapshots in the manifest", async () => {
+  using folder = emptyFolder();
+  const { path } = folder;
+  const vnodes = [
+    { id: FIRST, snapshot: "snapshot-0000000001-0000000000000004.snap", sequence: 4 },
+  ];
+  const manifest = { nodeId: "00112233445566aa", boot: 1, worker: 0, vnodes, files: [] };
+  await writeManifest(systemFiles, path, manifest);
+  const storage = await openWorker({ folder: path, boot: 1 });
+  await storage.distrust();
+  const name = join(path, manifestName({ boot: 1, worker: 0 }));
+  assert.deepEqual(decodeManifest(readFileSync(name), name).vnodes, vnodes);
+  await storage.close();
+});
 
 test("a worker that needs an old file no more takes it from nobody who has not started yet", async () => {
   using data = emptyFolder();
