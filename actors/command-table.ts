@@ -49,14 +49,13 @@ export class CommandEntry implements CatalogEntry {
     this.deniesOom = command.flags.includes("denyoom");
     this.needsNoAuth = command.flags.includes("no_auth");
     this.isTransactional = TRANSACTIONAL.has(command.name);
+    this.isRefusedInMulti = command.flags.includes("no_multi");
     if (command.scope !== "container") {
       this.command = command;
       this.subcommands = [];
-      this.isRefusedInMulti = command.flags.includes("no_multi");
       return;
     }
     this.command = containerItself(command);
-    this.isRefusedInMulti = command.bare === undefined;
     this.subcommands = command.subcommands.map((subcommand) => new CommandEntry(subcommand));
     this.#bySubcommand = new NameTable();
     for (const entry of this.subcommands) {

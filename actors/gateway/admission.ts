@@ -20,10 +20,10 @@ export function refusesToQueue(
   request: Request,
   entry: CommandEntry,
 ): string | null {
-  if (entry.isRefusedInMulti) {
-    const isContainer = entry.subcommands.length > 0;
-    return isContainer ? unknownSubcommand(entry.facts.name, request) : NOT_IN_MULTI;
-  }
+  // A known subcommand has an entry of its own.
+  const isUnknown = entry.subcommands.length > 0 && request.count > 1;
+  if (isUnknown) return unknownSubcommand(entry.facts.name, request);
+  if (entry.isRefusedInMulti) return NOT_IN_MULTI;
   if (client.isDirect) {
     const redirection = redirects(host, client, request, entry);
     if (redirection !== null) return redirection;
@@ -34,6 +34,16 @@ export function refusesToQueue(
   if (entry.isWrite) client.queuesWrites = true;
   const isKept = client.isQueueBroken || client.enqueue(request, host.limits.queryBytesMax);
   return isKept ? null : QUEUE_TOO_LONG;
+}
+
+/** A command was refused: its transaction fails, too, at once if it is EXEC. Returns the reply. */
+export function breakTransaction(client: Client, entry: CommandEntry, text: string): string {
+  if (entry.fullName === "exec") {
+    client.endTransaction();
+    return `EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, "")}`;
+  }
+  client.breakQueue();
+  return text;
 }
 
 /** On a direct port: CROSSSLOT, MOVED, or null where the keys are here. */

@@ -12,7 +12,7 @@ import { slotOf } from "../../runtime/ring/slots.ts";
 import type { KeyCommand, NodeCommand } from "../command.ts";
 import { type CommandEntry, keyIndexes, unknownCommand } from "../command-table.ts";
 import { FAILED_INSIDE } from "../worker/participant.ts";
-import { redirects, refusesToQueue } from "./admission.ts";
+import { breakTransaction, redirects, refusesToQueue } from "./admission.ts";
 import type { Connection } from "./connection.ts";
 import type { DispatchHost } from "./dispatch-host.ts";
 import { collectEverywhere, collectHere, copyOf, forward, isForOneWorker } from "./other-steps.ts";
@@ -96,8 +96,7 @@ export class Dispatcher {
 
   #refuse(connection: Connection, entry: CommandEntry, text: string): void {
     entry.stats.rejected++;
-    connection.client.breakQueue();
-    this.#answerError(connection, text);
+    this.#answerError(connection, breakTransaction(connection.client, entry, text));
   }
 
   #answerError(connection: Connection, text: string): void {

@@ -148,13 +148,10 @@ export function runStep(
 /** The mark of a key of this thread, for WATCH: no other state of the key ever has it. */
 export function markOfKey(host: DispatchHost, keyspace: number, key: Buffer): string {
   const partition = host.executor.partitionOf(keyspace, key, 0, key.length);
-  const vnode = host.findVnode(keyspace, partition);
-  if (vnode === undefined) return "";
+  const vnode = host.vnodesHere.vnode(keyspace, partition);
   vnode.key.nowMs = host.nowMs;
   vnode.key.openKey(key, 0, key.length);
-  const mark = vnode.key.mark();
-  if (mark === "") return "";
   // Marks name origins by their places in this incarnation's table.
   const { originHigh, originLow } = vnode.partition;
-  return `${originHigh}:${originLow}/${mark}`;
+  return `${originHigh}:${originLow}/${vnode.key.watchMark()}`;
 }

@@ -153,6 +153,14 @@ export class KeyAccess {
     return markOf(this.partition, this.view);
   }
 
+  /** What WATCH compares: as `mark`, but an absent key that comes and goes has another, too. */
+  watchMark(): string {
+    if (this.view.type !== ABSENT) return this.mark();
+    const { table, hash } = this.#opened;
+    const leftover = this.view.ref === 0 ? "" : markOf(this.partition, this.view);
+    return `${table.births.count(hash)}*${leftover}`;
+  }
+
   /** Removes every key of the partition. */
   flush(): void {
     this.partition.flush();

@@ -20,6 +20,7 @@ import { Garbage, SETTLE_ITEMS_MAX } from "./garbage.ts";
 import { GeneralCells } from "./general-cells.ts";
 import { HashIndex } from "./hash-index.ts";
 import { Heap } from "./heap.ts";
+import { KeyBirths } from "./key-births.ts";
 import { KeysAhead } from "./keys-ahead.ts";
 import { OrderedIndex } from "./ordered-index.ts";
 import { BLOB, COLLECTION, EXPIRY, HEADLESS, MARKED, Records, recordBytes } from "./record.ts";
@@ -62,6 +63,7 @@ export class MemoryTable {
   keyRoot: Ref = 0;
   readonly keyOrder: OrderedIndex;
   readonly blocks: Blocks;
+  readonly births: KeyBirths;
   readonly elements: Elements;
   readonly cells: GeneralCells;
   /**
@@ -79,6 +81,7 @@ export class MemoryTable {
     this.keys = new HashIndex(this.heap, (ref) => this.keyHashOf(ref));
     this.keyOrder = new OrderedIndex(this.heap, (a, b) => records.compareKeys(a, b));
     this.blocks = new Blocks(records);
+    this.births = KeyBirths.of(pool);
     this.elements = new Elements(this);
     this.cells = new GeneralCells(this, origins);
     this.garbage = new Garbage(this);
@@ -133,6 +136,7 @@ export class MemoryTable {
   ): Ref {
     const ref = this.newKey(source, start, end, kind, flags, valueLength);
     this.keys.insert(this.hash, ref);
+    this.births.note(this.hash);
     this.keyRoot = this.keyOrder.insert(this.keyRoot, ref);
     if (flags & (EXPIRY | BLOB)) this.expiring++;
     return ref;

@@ -109,6 +109,33 @@ everywhere("WATCH refuses EXEC after a change, and only then", async (scene) => 
   assert.deepEqual((await client.pipeline(["MULTI"], ["GET", b], ["EXEC"])).at(-1), ["again"]);
 });
 
+everywhere("WATCH of an absent key refuses EXEC once it came and went again", async (scene) => {
+  const { client, other, keys } = scene;
+  for (const key of keys) {
+    for (const visit of [
+      [],
+      [
+        ["SET", key, "seen"],
+        ["DEL", key],
+      ], // prettier-ignore
+      [
+        ["SADD", key, "seen"],
+        ["SREM", key, "seen"],
+      ],
+      [
+        ["RPUSH", key, "seen"],
+        ["EXPIRE", key, "-1"],
+      ],
+    ]) {
+      assert.equal(await client.call("WATCH", ...keys), "OK");
+      for (const command of visit) await other.call(...(command as string[]));
+      assert.equal(await client.call("EXISTS", ...keys), 0);
+      const [, , done] = await client.pipeline(["MULTI"], ["DEL", key], ["EXEC"]);
+      assert.deepEqual(done, visit.length === 0 ? [0] : null, JSON.stringify(visit));
+    }
+  }
+});
+
 everywhere("SELECT in a transaction counts for the commands after it", async (scene) => {
   const { client, keys } = scene;
   const [a, b, c] = keys;

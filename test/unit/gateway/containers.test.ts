@@ -64,9 +64,3 @@ test("a subcommand's declaration carries its container's name", () => {
     }
   }
 });
-
-test("a container without its subcommand breaks a transaction instead of being queued", () => {
-  const table = new CommandTable();
-  assert.equal(table.findName("client")?.isRefusedInMulti, true);
-  assert.equal(table.findName("client|id")?.isRefusedInMulti, false);
-});

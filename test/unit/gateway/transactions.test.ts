@@ -149,16 +149,38 @@ test("a command that names no key says why within a transaction over several wor
 test("an unknown subcommand is called so within MULTI too, and EXEC is refused", async () => {
   await using node = await WorkerNode.start();
   using client = await node.connect();
-  const [, unknown, , refused, aborted] = await client.pipeline(
+  const [, unknown, bare, , refused, aborted] = await client.pipeline(
     ["MULTI"],
-    ["CLIENT", "NOSUCH"],
+    ["COMMAND", "NOSUCH"],
+    ["COMMAND"],
     ["SET", "k", "v"],
     ["SAVE"],
     ["EXEC"],
   );
-  assert.deepEqual(unknown, { error: "ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP." });
+  assert.deepEqual(unknown, { error: "ERR unknown subcommand 'NOSUCH'. Try COMMAND HELP." });
+  assert.equal(bare, "QUEUED");
   assert.deepEqual(refused, { error: "ERR Command not allowed inside a transaction" });
   assert.deepEqual(aborted, {
     error: "EXECABORT Transaction discarded because of previous errors.",
   });
+});
+
+test("EXEC with arguments discards the transaction", async () => {
+  await using node = await WorkerNode.start();
+  using client = await node.connect();
+  const replies = await client.pipeline(
+    ["MULTI"],
+    ["SET", "k", "v"],
+    ["EXEC", "k"],
+    ["EXEC"],
+    ["EXISTS", "k"],
+  );
+  assert.deepEqual(replies.slice(2), [
+    {
+      error:
+        "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+    },
+    { error: "ERR EXEC without MULTI" },
+    0,
+  ]);
 });

@@ -106,3 +106,35 @@ test("a collection that is renamed after the clock was set back expires as a who
   assert.equal(partitions.read("HLEN", "{t}b"), 2);
   partitions.assertReplays(["HGETALL", "{t}b"]);
 });
+
+test("an absent key has another mark for WATCH once it came and went, however it went", () => {
+  const partitions = new TestPartitions();
+  const mark = () => {
+    const key = Buffer.from("key");
+    const access = partitions.vnodeOf(partitions.executor.partitionOf(0, key, 0, key.length)).key;
+    access.nowMs = partitions.clock.now();
+    access.openKey(key, 0, key.length);
+    return access.watchMark();
+  };
+  const marks = new Set([mark()]);
+  const gone = () => {
+    assert.equal(partitions.read("EXISTS", "key"), 0);
+    assert.equal(mark(), mark());
+    const before = marks.size;
+    assert.equal(marks.add(mark()).size, before + 1);
+  };
+  partitions.run("SET", "key", "deleted");
+  partitions.run("DEL", "key");
+  gone();
+  // What has expired keeps its record, and the next value lies in the same one.
+  for (const value of ["first", "other"]) {
+    partitions.run("SET", "key", value, "PX", "10");
+    partitions.clock.advance(20);
+    gone();
+  }
+  partitions.run("HSET", "key", "f", "v");
+  partitions.run("HDEL", "key", "f");
+  gone();
+  partitions.run("SET", "key.of.another.partition", "v");
+  assert.ok(marks.has(mark()));
+});
