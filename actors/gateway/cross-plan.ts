@@ -11,7 +11,18 @@ import type { Part, PartEntry } from "../protocols/transactions.ts";
 import { vnodeId } from "../vnode/vnode-id.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { mergeReplies, type SplitKind } from "./replies.ts";
-import { argumentsOf, forEachPartition, hasKeys, hasWholeGroups, type Step } from "./steps.ts";
+import {
+  argumentsOf,
+  forEachPartition,
+  hasKeys,
+  hasWholeGroups,
+  reachesOthers,
+  type Step,
+} from "./steps.ts";
+
+// limits:
+/** Op ids that the parts of one transaction take on one vnode: each is one of OP_IDS_MAX. */
+export const PART_IDS_MAX = 32;
 
 /** A part that is being put together. */
 interface OpenPart extends Part {
@@ -55,15 +66,19 @@ export function gathers(host: DispatchHost, step: Step): boolean {
 export function segmentsOf(host: DispatchHost, steps: readonly Step[]): Segment[] {
   const segments: Segment[] = [{ parts: [], steps: [], others: [] }];
   let number = 0;
+  let isLookedAt = false;
   steps.forEach((step, index) => {
     let segment = segments.at(-1) as Segment;
     if (!hasKeys(step)) {
       segment.others.push(index);
+      isLookedAt ||= reachesOthers(step);
       return;
     }
-    if (segment.others.length > 0) {
+    // What is no look at the keys (PING, SELECT) may as well come after them.
+    if (isLookedAt) {
       segment = { parts: [], steps: [], others: [] };
       segments.push(segment);
+      isLookedAt = false;
     }
     segment.steps.push(planStep(host, segment, step, index, () => number++));
   });
@@ -134,6 +149,18 @@ export function stepReplies(
     if (split === null) return { index, reply: found[0]?.reply ?? null };
     return { index, reply: mergeReplies(split, found, keyCount) };
   });
+}
+
+/** How many op ids parts take on the vnode that has most of them. */
+export function opIdsOf(parts: readonly Part[]): number {
+  const counts = new Map<number, number>();
+  let most = 0;
+  for (const part of parts) {
+    const count = (counts.get(vnodeOfPart(part)) ?? 0) + 1;
+    counts.set(vnodeOfPart(part), count);
+    most = Math.max(most, count);
+  }
+  return most;
 }
 
 /** Parts by the worker that owns them now. */

@@ -9,7 +9,7 @@ import type { Part, PrepareAnswer } from "../protocols/transactions.ts";
 import type { KeyContent } from "../vnode/commands/key-content.ts";
 import { execRefusal, FAILED_INSIDE } from "../worker/participant.ts";
 import type { Connection, ReplySlot } from "./connection.ts";
-import { byWorker, gathers, segmentsOf, stepReplies } from "./cross-plan.ts";
+import { byWorker, gathers, opIdsOf, PART_IDS_MAX, segmentsOf, stepReplies } from "./cross-plan.ts";
 import { type Claim, type CrossWorker, INTENT_BYTES_MAX } from "./cross-worker.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { runOther } from "./other-steps.ts";
@@ -25,6 +25,7 @@ const BUSY =
   "BUSY too many transactions over several worker threads are under way; try again later";
 const OUT_OF_ORDER =
   "ERR a command about all keys (FLUSHALL, DBSIZE, KEYS ...) cannot stand before one of the same transaction that moves keys between worker threads: send it before MULTI";
+const TOO_MANY_LOOKS = `ERR commands about all keys (DBSIZE, KEYS, SCAN ...) cut this transaction over several worker threads into more than ${PART_IDS_MAX} parts: send them apart`;
 const TOO_LARGE =
   "ERR these keys are too large to be changed together over several worker threads: use a {hash tag}";
 
@@ -182,7 +183,10 @@ export class CrossTransaction {
       const found = await this.#commit(claim, segment.parts, nowMs, isLast);
       for (const { index, reply } of stepReplies(segment, found)) replies[index] = reply;
       for (const index of segment.others) {
-        replies[index] = await this.#runOther(steps[index] as Step);
+        const step = steps[index] as Step;
+        // A client that was told "unknown" goes on already: nothing is changed under it.
+        if (this.#isAnswered && step.entry.command.scope === "session") continue;
+        replies[index] = await this.#runOther(step);
       }
     }
     if (this.#isWrite) this.#cross.done(claim.id);
@@ -234,6 +238,14 @@ export class CrossTransaction {
     if (!this.#isWrite) return this.#host.nowMs;
     if (bytesOf(parts) > INTENT_BYTES_MAX) {
       this.#refuse(TOO_LARGE);
+      return null;
+    }
+    if (opIdsOf(parts) > PART_IDS_MAX) {
+      this.#refuse(TOO_MANY_LOOKS);
+      return null;
+    }
+    if (this.#cross.isFull) {
+      this.#refuse(BUSY);
       return null;
     }
     if (claim.isLost) {

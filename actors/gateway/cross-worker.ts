@@ -22,7 +22,7 @@ import type {
 import type { Intent } from "../worker/intent-codec.ts";
 import type { Intents } from "../worker/intents.ts";
 import type { Participant } from "../worker/participant.ts";
-import { byWorker, vnodeOfPart } from "./cross-plan.ts";
+import { byWorker, opIdsOf, vnodeOfPart } from "./cross-plan.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import {
   MESSAGE_COMMIT,
@@ -76,7 +76,9 @@ export class CrossWorker {
   readonly #timers: Timers;
   readonly #open = new Map<string, Open>();
   readonly #claims = new Set<Claim>();
-  readonly #openMax: number;
+  /** Op ids that the open intents take on one vnode, at most. */
+  #openIds = 0;
+  readonly #openIdsMax: number;
   #forget: SyncMessage["forget"] = [];
   #isSettling = false;
   #isSettleTimed = false;
@@ -97,7 +99,7 @@ export class CrossWorker {
     this.#timers = options.timers;
     this.onPoint = options.onPoint;
     // No op id may be forgotten while an intent can still ask for its part again.
-    this.#openMax = Math.floor(OP_IDS_MAX / (2 * options.host.config.workers));
+    this.#openIdsMax = Math.floor(OP_IDS_MAX / (2 * options.host.config.workers));
   }
 
   /** Intents that are not removed yet. */
@@ -107,7 +109,7 @@ export class CrossWorker {
 
   /** Whether no more transactions can be begun now. */
   get isFull(): boolean {
-    return this.#open.size >= this.#openMax;
+    return this.#openIds >= this.#openIdsMax;
   }
 
   newId(): string {
@@ -183,11 +185,16 @@ export class CrossWorker {
     host.schedule();
     const commit = Math.floor(gate / 2);
     const logged = new Promise<void>((resolve) => host.gates.whenDurable(commit, resolve));
-    this.#open.set(intent.id, { intent, logged, isDone: false, redos: 0 });
+    this.#opened({ intent, logged, isDone: false, redos: 0 });
     this.#claims.delete(claim);
     await logged;
     this.onPoint?.("logged");
     return intent;
+  }
+
+  #opened(open: Open): void {
+    this.#open.set(open.intent.id, open);
+    this.#openIds += opIdsOf(open.intent.parts);
   }
 
   /** Runs some parts on their owner, until it says that they are done. `onUnknown`: it may take long. */
@@ -271,6 +278,7 @@ export class CrossWorker {
     const forget = [...this.#forget];
     for (const { intent } of done) {
       this.#open.delete(intent.id);
+      this.#openIds -= opIdsOf(intent.parts);
       for (const part of intent.parts) {
         forget.push({ id: intent.id, number: part.number, vnode: vnodeOfPart(part) });
       }
@@ -296,7 +304,7 @@ export class CrossWorker {
 
   async #redo(): Promise<void> {
     for (const intent of this.#intents.all()) {
-      this.#open.set(intent.id, { intent, logged: Promise.resolve(), isDone: false, redos: 0 });
+      this.#opened({ intent, logged: Promise.resolve(), isDone: false, redos: 0 });
     }
     for (const open of [...this.#open.values()]) {
       await this.#redoParts(open, () => true);

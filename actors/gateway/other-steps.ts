@@ -66,6 +66,8 @@ export function collectEverywhere(
   done: OnReplied,
 ): void {
   const { workers } = host.config;
+  // HELLO may change the client's protocol before all have answered.
+  const { protocol } = client;
   const parts: unknown[] = new Array(workers);
   parts[host.index] = collectHere(host, client, command, request);
   const gate = Math.max(host.executor.gate, host.gates.gateOfAll(client.keyspace));
@@ -77,7 +79,7 @@ export function collectEverywhere(
       done(encodeError(failure), 0);
       return;
     }
-    const writer = replyWriter(client);
+    const writer = replyWriter(protocol);
     command.answer(client, request, parts, writer);
     done(writer.take(), gate);
   };
@@ -157,7 +159,7 @@ export function runOther(host: DispatchHost, client: Client, step: Step): Promis
   const { command } = entry;
   entry.stats.calls++;
   host.stats.commands++;
-  const writer = replyWriter(client);
+  const writer = replyWriter(client.protocol);
   return new Promise((resolve) => {
     const replied: OnReplied = (bytes, gate) => resolve({ bytes, gate });
     if (command.scope === "sliced") {
@@ -188,8 +190,8 @@ export function runOther(host: DispatchHost, client: Client, step: Step): Promis
   });
 }
 
-function replyWriter(client: Client): RespWriter {
+function replyWriter(protocol: 2 | 3): RespWriter {
   const writer = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
-  writer.protocol = client.protocol;
+  writer.protocol = protocol;
   return writer;
 }

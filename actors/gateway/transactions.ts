@@ -10,14 +10,14 @@
  * that none of it can still be waiting there.
  */
 import type { Request } from "../../runtime/codec/request.ts";
-import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
+import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { CommandEntry } from "../command-table.ts";
 import type { ExecAnswer, ExecMessage, WatchMessage } from "../protocols/transactions.ts";
 import { vnodeId } from "../vnode/vnode-id.ts";
 import { execRefusal, FAILED_INSIDE } from "../worker/participant.ts";
 import { CROSS_SLOT } from "./admission.ts";
 import type { Client, QueuedCommand, Router, WatchedKey } from "./client.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, REPLY_BYTES_MAX } from "./connection.ts";
 import { vnodesByWorker } from "./cross-plan.ts";
 import { CrossTransaction } from "./cross-transaction.ts";
 import type { CrossWorker } from "./cross-worker.ts";
@@ -124,7 +124,8 @@ export class Transactions implements Router {
     const isHere = workers.size === 0 || (workers.size === 1 && workers.has(host.index));
     const isAlone = host.config.workers === 1 || !steps.some(reachesOthers);
     if (isHere && isAlone) {
-      this.#executeHere(client, steps, vnodes, reply);
+      if (this.#unready(vnodes) === undefined) this.#runNow(client, steps, watched, reply);
+      else this.#runWhenReady(client, steps, vnodes);
       return;
     }
     const job = { client, steps, watched, isMulti: true };
@@ -145,19 +146,19 @@ export class Transactions implements Router {
     void new CrossTransaction(host, this.#cross, job).run(vnodes);
   }
 
-  #executeHere(
+  /** A vnode that cannot run commands now. */
+  #unready(vnodes: ReadonlySet<number>): number | undefined {
+    return [...vnodes].find((id) => !this.#host.canRun(id >>> 16, id & 0xffff));
+  }
+
+  #runNow(
     client: Client,
     steps: readonly Step[],
-    vnodes: ReadonlySet<number>,
+    watched: readonly WatchedKey[],
     reply: RespWriter,
   ): void {
     const host = this.#host;
-    const waiting = [...vnodes].find((id) => !host.canRun(id >>> 16, id & 0xffff));
-    if (waiting !== undefined) {
-      this.#retryHere(client, steps, vnodes, waiting);
-      return;
-    }
-    const isChanged = client.watched.some(({ keyspace, key, mark }) => {
+    const isChanged = watched.some(({ keyspace, key, mark }) => {
       return markOfKey(host, keyspace, key) !== mark;
     });
     if (isChanged) {
@@ -202,29 +203,37 @@ export class Transactions implements Router {
     }
   }
 
-  /** A partition restarts, or another transaction holds it: this one waits for it. */
-  #retryHere(
-    client: Client,
-    steps: readonly Step[],
-    vnodes: ReadonlySet<number>,
-    waiting: number,
-  ): void {
+  /** Partitions restart, or another transaction holds them: this one waits for all of them. */
+  #runWhenReady(client: Client, steps: readonly Step[], vnodes: ReadonlySet<number>): void {
     const host = this.#host;
     const connection = client.connection as Connection;
     const { watched } = client;
     const slot = connection.defer(0, client.mutesReply());
     connection.block();
-    host.whenReady(waiting >>> 16, waiting & 0xffff, (error) => {
-      if (error !== null) {
-        connection.fill(slot, encodeError(error), 0);
-        connection.unblock();
+    const answer = (bytes: Buffer, gate: number) => {
+      connection.fill(slot, bytes, gate);
+      connection.unblock();
+    };
+    const run = () => {
+      const waiting = this.#unready(vnodes);
+      if (waiting !== undefined) {
+        host.whenReady(waiting >>> 16, waiting & 0xffff, (error) => {
+          if (error === null) run();
+          else answer(encodeError(error), 0);
+        });
         return;
       }
-      // As a transaction that another worker asks for: that waits for the rest of the partitions.
-      const job = { client, steps, watched, isMulti: true };
-      const fill = (bytes: Buffer, gate: number) => connection.fill(slot, bytes, gate);
-      void this.#finish(job, host.index, vnodes, fill).then(() => connection.unblock());
-    });
+      host.beginTurn();
+      const writer = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
+      writer.protocol = client.protocol;
+      host.executor.gate = 0;
+      this.#runNow(client, steps, watched, writer);
+      const { gate } = host.executor;
+      host.schedule();
+      if (writer.overflowed) connection.destroy();
+      else answer(writer.take(), gate);
+    };
+    run();
   }
 
   async #forward(job: Job, worker: number, vnodes: ReadonlySet<number>): Promise<void> {

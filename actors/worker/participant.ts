@@ -16,6 +16,7 @@ import {
   MESSAGE_RELEASE,
   MESSAGE_SYNC,
 } from "../gateway/messages.ts";
+import { encodeError } from "../gateway/replies.ts";
 import { markOfKey, requestOf, runStep, type Step } from "../gateway/steps.ts";
 import type {
   CommitAnswer,
@@ -34,6 +35,13 @@ import { putContent, takeContent } from "../vnode/commands/key-content.ts";
 import { ABSENT } from "../vnode/key-access.ts";
 import { vnodeId } from "../vnode/vnode-id.ts";
 
+// limits:
+/** All replies that one message asks for: what carries them has a bound, too. */
+export const PARTS_REPLY_BYTES_MAX = 512 * 1024 * 1024;
+
+const REPLIES_TOO_LONG = encodeError(
+  "ERR the replies of this transaction are too long to be sent: it was done; read the keys apart",
+);
 /** How often a part that throws is tried. */
 const TRIES_MAX = 3;
 
@@ -52,6 +60,8 @@ export type OnAnswer = (answer: unknown, gate: number) => void;
 export class Participant {
   readonly #host: DispatchHost;
   readonly #replyBytesMax: number;
+  /** Bytes that further replies to the running message may take. */
+  #replyBytesLeft = 0;
 
   constructor(host: DispatchHost, replyBytesMax: number) {
     this.#host = host;
@@ -112,6 +122,7 @@ export class Participant {
     const { executor } = host;
     const mark = host.mark();
     const replies: Buffer[] = [];
+    this.#replyBytesLeft = this.#replyBytesMax;
     try {
       executor.nowMs = host.nowMs;
       executor.beginTransaction();
@@ -126,11 +137,13 @@ export class Participant {
   }
 
   #run(step: Step, protocol: 2 | 3): Buffer {
-    const writer = new RespWriter({ bytesMax: this.#replyBytesMax, bytesStart: 64 });
+    const writer = new RespWriter({ bytesMax: this.#replyBytesLeft, bytesStart: 64 });
     writer.protocol = protocol;
     step.entry.stats.calls++;
     this.#host.stats.commands++;
     runStep(this.#host, step, writer);
+    if (writer.overflowed) return REPLIES_TOO_LONG;
+    this.#replyBytesLeft -= writer.at;
     return writer.take();
   }
 
@@ -230,6 +243,7 @@ export class Participant {
   #runParts(message: CommitMessage): Buffer[] {
     const { executor } = this.#host;
     const replies: Buffer[] = [];
+    this.#replyBytesLeft = this.#replyBytesMax;
     executor.nowMs = message.nowMs;
     executor.beginTransaction();
     for (const part of message.parts) replies.push(...this.#runPart(part, message));

@@ -71,8 +71,12 @@ export class Pause {
     this.isOn = false;
     const waiting = this.#waiting;
     this.#waiting = [];
-    if (waiting.length > 0) this.#beginTurn();
-    for (const run of waiting) run();
+    if (waiting.length === 0) return;
+    // Never inside of what ended it: that may be a transaction.
+    this.#timers.soon(() => {
+      this.#beginTurn();
+      for (const run of waiting) run();
+    });
   }
 }
 

@@ -165,7 +165,10 @@ export class RemoteRequests {
       const { bytes, starts, ends } = request;
       return host.canRun(keyspace, partition, bytes, starts[at], ends[at]) ? -1 : partition;
     }
-    if (command.scope !== "keys") return host.canRun(keyspace, partition) ? -1 : partition;
+    // What only looks over a partition waits for no transaction: its own may hold the partition.
+    if (command.scope !== "keys") {
+      return host.vnodesHere.isReady(keyspace, partition) ? -1 : partition;
+    }
     for (const index of keyIndexes(command, request)) {
       const start = request.starts[index] as number;
       const end = request.ends[index] as number;

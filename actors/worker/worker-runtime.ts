@@ -39,7 +39,7 @@ import { SYSTEM_KEYSPACE, vnodeId } from "../vnode/vnode-id.ts";
 import { crashPoints } from "./crash-points.ts";
 import { Intents } from "./intents.ts";
 import { Parameters } from "./parameters.ts";
-import { Participant } from "./participant.ts";
+import { PARTS_REPLY_BYTES_MAX, Participant } from "./participant.ts";
 import { PartitionLocks } from "./partition-locks.ts";
 import { Pause } from "./pause.ts";
 import { type ProcessFacts, thisProcess } from "./process-facts.ts";
@@ -159,7 +159,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.logins = new Logins(options);
     this.clientPause = new Pause({ ...options, beginTurn: () => this.beginTurn() });
     this.intents = new Intents(index, (id) => this.createVnode(id));
-    const participant = new Participant(this, REPLY_BYTES_MAX);
+    const participant = new Participant(this, PARTS_REPLY_BYTES_MAX);
     this.cross = new CrossWorker({
       host: this,
       participant,

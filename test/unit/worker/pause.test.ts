@@ -5,7 +5,7 @@ import { Pause } from "../../../actors/worker/pause.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 
 for (const shiftMs of [-3_600_000, 0, 3_600_000]) {
-  test(`a pause ends in time where the clock is set by ${shiftMs} ms`, () => {
+  test(`a pause ends in time where the clock is set by ${shiftMs} ms`, async () => {
     const clock = new ManualClock();
     const pause = new Pause({ clock, timers: clock, beginTurn() {} });
     let ended = 0;
@@ -15,6 +15,19 @@ for (const shiftMs of [-3_600_000, 0, 3_600_000]) {
     clock.advance(999);
     assert.deepEqual([pause.isOn, ended], [true, 0]);
     clock.advance(1);
+    await Promise.resolve();
     assert.deepEqual([pause.isOn, ended], [false, 1]);
   });
 }
+
+test("who is held back goes on after what ends the pause, not within it", async () => {
+  const clock = new ManualClock();
+  const done: string[] = [];
+  const pause = new Pause({ clock, timers: clock, beginTurn: () => void done.push("turn") });
+  pause.set(clock.now() + 1000, false);
+  for (const name of ["first", "second"]) pause.whenOver(() => void done.push(name));
+  pause.set(0, false);
+  assert.deepEqual([pause.isOn, done], [false, []]);
+  await Promise.resolve();
+  assert.deepEqual(done, ["turn", "first", "second"]);
+});

@@ -1,0 +1,144 @@
+/** Commands without keys inside EXEC over several workers, and the bounds of such a transaction. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MESSAGE_COMMIT, MESSAGE_EXEC } from "../../../actors/gateway/messages.ts";
+import type { ExecAnswer } from "../../../actors/protocols/transactions.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
+import { Participant } from "../../../actors/worker/participant.ts";
+import { partitionShift, slotOf, workerOf } from "../../../runtime/ring/slots.ts";
+import { until } from "../../support/until.ts";
+import { WorkerNode } from "../../support/worker-node.ts";
+
+const PARTITIONS = 16;
+const slot = (key: string) => slotOf(Buffer.from(key), 0, key.length);
+const partitionOf = (key: string) => slot(key) >>> partitionShift(PARTITIONS);
+
+/** A key that worker `worker` of two owns. */
+function keyOn(worker: number): string {
+  for (let i = 0; ; i++) {
+    if (workerOf(partitionOf(`k${i}`), PARTITIONS, 2) === worker) return `k${i}`;
+  }
+}
+
+const HERE = keyOn(0);
+const THERE = keyOn(1);
+
+test("a transaction looks at a partition that it holds itself", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(1);
+  const replies = await client.pipeline(
+    ["MULTI"],
+    ["SET", HERE, "v"],
+    ["CLUSTER", "COUNTKEYSINSLOT", String(slot(HERE))],
+    ["SET", THERE, "v"],
+    ["EXEC"],
+  );
+  assert.deepEqual(replies.at(-1), ["OK", 1, "OK"]);
+});
+
+test("a client that was told UNKNOWN keeps its keyspace, whatever the rest of EXEC selects", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  using other = await node.connect(0);
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { exchange } = worker;
+  const request = exchange.request.bind(exchange);
+  let failures = 0;
+  exchange.request = (to, kind, message, nowMs) => {
+    if (kind !== MESSAGE_COMMIT || failures++ > 0) return request(to, kind, message, nowMs);
+    return Promise.resolve({ kind: "failed", text: "UNKNOWN for this test" });
+  };
+  const parts = [["SET", HERE, "1"], ["SET", THERE, "1"], ["SELECT", "1"], ["DBSIZE"]]; // prettier-ignore
+  const replies = await client.pipeline(["MULTI"], ...parts, ["SET", THERE, "2"], ["EXEC"]);
+  assert.match(JSON.stringify(replies.at(-1)), /UNKNOWN/);
+
+  // The rest is done once the owner is asked again.
+  for (let got: unknown = null; got !== "2"; ) {
+    node.clock.advance(300);
+    got = await other.call("SELECT", "1").then(() => other.call("GET", THERE));
+  }
+  await client.call("SET", "later", "0");
+  await other.call("SELECT", "0");
+  assert.equal(await other.call("GET", "later"), "0");
+});
+
+test("what is no look at the keys cuts no transaction, and what is cuts it into some parts only", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  const transaction = (step: string, times: number) => [
+    ["MULTI"],
+    ["SET", HERE, "v"],
+    ...Array.from({ length: times }, () => [["INCR", THERE], [step]]).flat(),
+    ["EXEC"],
+  ];
+  const done = (await client.pipeline(...transaction("PING", 33))).at(-1) as unknown[];
+  assert.deepEqual(done.slice(-2), [33, "PONG"]);
+  const vnode = node.workers[1]?.findVnode(0, partitionOf(THERE));
+  assert.equal(vnode?.partition.opIds.calls.size, 1);
+
+  const refused = (await client.pipeline(...transaction("DBSIZE", 33))).at(-1);
+  assert.match(JSON.stringify(refused), /commands about all keys .* more than 32 parts/);
+  assert.equal(await client.call("GET", THERE), "33");
+  const fits = (await client.pipeline(...transaction("DBSIZE", 32))).at(-1) as unknown[];
+  assert.deepEqual(fits.slice(-2), [65, 2]);
+});
+
+test("a transaction that waits for a partition runs in its order then", async () => {
+  await using node = await WorkerNode.start({ workers: 1 });
+  using client = await node.connect();
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const locked = [vnodeId(0, partitionOf("a"))];
+  worker.locks.lock(locked, { holder: "another", coordinator: 0 }, worker.nowMs, () => {});
+  const [session] = await client.call("PING").then(() => [...worker.clients.values()]);
+  const replies = client.pipeline(
+    ["MULTI"],
+    ["SET", "a", "1"],
+    ["FLUSHALL"],
+    ["SET", "a", "2"],
+    ["DBSIZE"],
+    ["EXEC"],
+    ["GET", "a"],
+  );
+  await until(() => session?.connection?.isBlocked || undefined);
+  worker.beginTurn();
+  worker.locks.release("another");
+  assert.deepEqual((await replies).slice(-2), [["OK", "OK", "OK", 1], "2"]);
+});
+
+test("replies keep the protocol that their command was sent in", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  await client.call("PING");
+  const connection = [...(node.workers[0]?.clients.values() ?? [])][0]?.connection;
+  assert.ok(connection);
+  const fill = connection.fill.bind(connection);
+  const filled: string[] = [];
+  connection.fill = (place, bytes, gate) => {
+    filled.push(bytes.toString("latin1", 0, 1));
+    fill(place, bytes, gate);
+  };
+  await client.pipeline(["CLIENT", "LIST"], ["HELLO", "3"]);
+  await client.call("CLIENT", "LIST");
+  assert.deepEqual(filled, ["$", "="]);
+});
+
+test("all replies of a transaction on another worker have a bound together", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  await client.call("SET", THERE, "x".repeat(100));
+  const [, owner] = node.workers;
+  assert.ok(owner);
+  const get = { keyspace: 0, args: [Buffer.from("GET"), Buffer.from(THERE)] };
+  const vnodes = [vnodeId(0, partitionOf(THERE))];
+  const message = { protocol: 2 as const, vnodes, steps: [get, get, get], watched: [] };
+  const answer = await new Promise<ExecAnswer>((resolve) => {
+    owner.beginTurn();
+    const participant = new Participant(owner, 250);
+    participant.serve(MESSAGE_EXEC, message, (found) => resolve(found as ExecAnswer));
+  });
+  assert.ok(answer.kind === "done");
+  const starts = answer.replies.map((reply) => reply.toString().slice(0, 4));
+  assert.deepEqual(starts, ["$100", "$100", "-ERR"]);
+});
