@@ -248,7 +248,10 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void {
     const id = vnodeId(keyspace, partition);
     if (!this.locks.isFree(id)) {
-      this.locks.whenFree(id, this.nowMs, done);
+      this.locks.whenFree(id, this.nowMs, (error) => {
+        this.beginTurn();
+        done(error);
+      });
       return;
     }
     this.vnodesHere.whenReady(keyspace, partition, (error) => {

@@ -142,3 +142,23 @@ test("all replies of a transaction on another worker have a bound together", asy
   const starts = answer.replies.map((reply) => reply.toString().slice(0, 4));
   assert.deepEqual(starts, ["$100", "$100", "-ERR"]);
 });
+
+test("a command that a timed-out transaction was in the way of runs at the time that it is then", async () => {
+  await using node = await WorkerNode.start({ workers: 1 });
+  using client = await node.connect();
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { locks } = worker;
+  const [a, b] = ["a", "b"].map((key) => vnodeId(0, partitionOf(key))) as [number, number];
+  locks.lock([a], { holder: "first", coordinator: 0 }, worker.nowMs, () => {});
+  locks.lock([b], { holder: "holds", coordinator: 0 }, worker.nowMs, () => {});
+  locks.lock([a, b], { holder: "times out", coordinator: 0 }, worker.nowMs, () => {});
+  node.clock.advance(2000);
+  const set = client.call("SET", "a", "v", "PX", "3000");
+  await until(() => locks.waiting === 2 || undefined);
+  locks.release("first");
+  assert.equal(locks.waiting, 2);
+  node.clock.advance(4000);
+  assert.equal(await set, "OK");
+  assert.equal(await client.call("EXISTS", "a"), 1);
+});
