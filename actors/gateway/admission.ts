@@ -5,6 +5,7 @@
 import type { Request } from "../../runtime/codec/request.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
 import { type CommandEntry, keyIndexes, unknownSubcommand } from "../command-table.ts";
+import { discardedFor } from "../worker/participant.ts";
 import type { Client } from "./client.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 
@@ -40,7 +41,7 @@ export function refusesToQueue(
 export function breakTransaction(client: Client, entry: CommandEntry, text: string): string {
   if (entry.fullName === "exec") {
     client.endTransaction();
-    return `EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, "")}`;
+    return discardedFor(text.replace(/^ERR /, ""));
   }
   client.breakQueue();
   return text;

@@ -156,8 +156,9 @@ export function opIdsOf(parts: readonly Part[]): number {
   const counts = new Map<number, number>();
   let most = 0;
   for (const part of parts) {
-    const count = (counts.get(vnodeOfPart(part)) ?? 0) + 1;
-    counts.set(vnodeOfPart(part), count);
+    const vnode = vnodeOfPart(part);
+    const count = (counts.get(vnode) ?? 0) + 1;
+    counts.set(vnode, count);
     most = Math.max(most, count);
   }
   return most;

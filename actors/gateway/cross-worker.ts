@@ -51,6 +51,8 @@ interface Open {
   readonly intent: Intent;
   /** Resolves when the intent is durable. */
   readonly logged: Promise<void>;
+  /** Op ids that it takes on one vnode, at most. */
+  readonly opIds: number;
   /** Every part has been acknowledged. */
   isDone: boolean;
   /** How often its parts are just being asked for again: until then their op ids are needed. */
@@ -185,16 +187,17 @@ export class CrossWorker {
     host.schedule();
     const commit = Math.floor(gate / 2);
     const logged = new Promise<void>((resolve) => host.gates.whenDurable(commit, resolve));
-    this.#opened({ intent, logged, isDone: false, redos: 0 });
+    this.#opened(intent, logged);
     this.#claims.delete(claim);
     await logged;
     this.onPoint?.("logged");
     return intent;
   }
 
-  #opened(open: Open): void {
-    this.#open.set(open.intent.id, open);
-    this.#openIds += opIdsOf(open.intent.parts);
+  #opened(intent: Intent, logged: Promise<void>): void {
+    const opIds = opIdsOf(intent.parts);
+    this.#open.set(intent.id, { intent, logged, opIds, isDone: false, redos: 0 });
+    this.#openIds += opIds;
   }
 
   /** Runs some parts on their owner, until it says that they are done. `onUnknown`: it may take long. */
@@ -276,9 +279,9 @@ export class CrossWorker {
     this.#intents.remove(done.map(({ intent }) => intent.id));
     this.#host.schedule();
     const forget = [...this.#forget];
-    for (const { intent } of done) {
+    for (const { intent, opIds } of done) {
       this.#open.delete(intent.id);
-      this.#openIds -= opIdsOf(intent.parts);
+      this.#openIds -= opIds;
       for (const part of intent.parts) {
         forget.push({ id: intent.id, number: part.number, vnode: vnodeOfPart(part) });
       }
@@ -304,7 +307,7 @@ export class CrossWorker {
 
   async #redo(): Promise<void> {
     for (const intent of this.#intents.all()) {
-      this.#opened({ intent, logged: Promise.resolve(), isDone: false, redos: 0 });
+      this.#opened(intent, Promise.resolve());
     }
     for (const open of [...this.#open.values()]) {
       await this.#redoParts(open, () => true);

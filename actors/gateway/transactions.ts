@@ -223,7 +223,6 @@ export class Transactions implements Router {
         });
         return;
       }
-      host.beginTurn();
       const writer = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
       writer.protocol = client.protocol;
       host.executor.gate = 0;

@@ -48,7 +48,12 @@ const TRIES_MAX = 3;
 /** What EXEC replies where it may not run now: Redis's words where writes are refused. */
 export function execRefusal(text: string): string {
   const isRefused = /^(OOM|MISCONF) /.test(text);
-  return isRefused ? `EXECABORT Transaction discarded because of: ${text}` : text;
+  return isRefused ? discardedFor(text) : text;
+}
+
+/** EXEC's reply where the transaction fails with EXEC itself. */
+export function discardedFor(text: string): string {
+  return `EXECABORT Transaction discarded because of: ${text}`;
 }
 
 export const FAILED_INSIDE =

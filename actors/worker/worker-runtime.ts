@@ -247,16 +247,16 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
 
   whenReady(keyspace: number, partition: number, done: (error: string | null) => void): void {
     const id = vnodeId(keyspace, partition);
+    const goOn = (refusal: string | null) => {
+      this.beginTurn();
+      done(refusal);
+    };
     if (!this.locks.isFree(id)) {
-      this.locks.whenFree(id, this.nowMs, (error) => {
-        this.beginTurn();
-        done(error);
-      });
+      this.locks.whenFree(id, this.nowMs, goOn);
       return;
     }
     this.vnodesHere.whenReady(keyspace, partition, (error) => {
-      this.beginTurn();
-      done(error === null ? null : `TRYAGAIN ${error.message}`);
+      goOn(error === null ? null : `TRYAGAIN ${error.message}`);
     });
   }
 
