@@ -110,7 +110,7 @@ export class Dispatcher {
   #holdBack(connection: Connection, request: Request): void {
     const kept = copyOf(request);
     connection.block();
-    this.#host.clientPause.whenOver(() => {
+    this.#host.clientPause.whenOver(connection, () => {
       if (!connection.closed) this.dispatch(connection, kept);
       connection.unblock();
     });

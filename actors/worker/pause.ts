@@ -6,6 +6,7 @@
 import type { Clock, TimerHandle, Timers } from "../../runtime/base/clock.ts";
 import type { CommandEntry } from "../command-table.ts";
 import type { Client } from "../gateway/client.ts";
+import type { Connection } from "../gateway/connection.ts";
 
 /** Longest single timer: more makes setTimeout fire at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -27,7 +28,7 @@ export class Pause {
   #endMs = 0;
   #writesOnly = false;
   #timer: TimerHandle | undefined;
-  #waiting: (() => void)[] = [];
+  #waiting = new Map<Connection, () => void>();
 
   constructor({ clock, timers, beginTurn }: PauseOptions) {
     this.#clock = clock;
@@ -63,19 +64,25 @@ export class Pause {
     return !this.#writesOnly || isWrite(client, entry);
   }
 
-  whenOver(run: () => void): void {
-    this.#waiting.push(run);
+  /** A connection that is held back goes on then. */
+  whenOver(connection: Connection, run: () => void): void {
+    this.#waiting.set(connection, run);
+  }
+
+  /** It has closed: it goes on in no case. */
+  forget(connection: Connection): void {
+    this.#waiting.delete(connection);
   }
 
   #end(): void {
     this.isOn = false;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    if (waiting.length === 0) return;
+    this.#waiting = new Map();
+    if (waiting.size === 0) return;
     // Never inside of what ended it: that may be a transaction.
     this.#timers.soon(() => {
       this.#beginTurn();
-      for (const run of waiting) run();
+      for (const run of waiting.values()) run();
     });
   }
 }

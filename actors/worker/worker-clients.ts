@@ -21,12 +21,13 @@ import type { Dispatcher } from "../gateway/dispatcher.ts";
 import { refuseSocket } from "../gateway/listener.ts";
 import { LookAhead } from "../gateway/look-ahead.ts";
 import { SocketTransport, type TransportEvents } from "../gateway/socket-transport.ts";
+import type { Pause } from "./pause.ts";
 import type { Turn } from "./turn.ts";
 import type { WorkerLog } from "./worker-log.ts";
 import type { WorkerView } from "./worker-view.ts";
 
 export interface WorkerClientsOptions {
-  readonly worker: WorkerView;
+  readonly worker: WorkerView & { readonly clientPause: Pause };
   /** Where clients are listed. */
   readonly clients: Map<number, Client>;
   readonly limits: ClientsConfig;
@@ -127,6 +128,7 @@ export class WorkerClients implements ConnectionHost {
     stats.bytesOut += connection.bytesOut;
     this.#clients.delete(connection.client.id);
     this.#turn.forget(connection);
+    this.#options.worker.clientPause.forget(connection);
   }
 
   flushLater(connection: Connection): void {

@@ -26,7 +26,8 @@ import { BatchPort } from "../../runtime/thread/batch-port.ts";
 import { emptyFolder } from "./command-line.ts";
 import { TestClient } from "./test-client.ts";
 
-const PARTITIONS = 16;
+/** Partitions of a keyspace of such a node. */
+export const NODE_PARTITIONS = 16;
 /** Every start writes its journal's zeros ahead, to the disk: the least that there may be. */
 const JOURNAL = { fileBytes: "1mb", reserveBytes: 0 };
 
@@ -63,7 +64,7 @@ export class WorkerNode {
         durability,
         memory: 64 * 1024 * 1024,
         config: {
-          keyspaces: { count: 2, default: { partitions: PARTITIONS } },
+          keyspaces: { count: 2, default: { partitions: NODE_PARTITIONS } },
           journal: JOURNAL,
           ...config,
         },
@@ -180,7 +181,7 @@ export class WorkerNode {
       request.push(bytes.length - 1, bytes.length);
       const { executor, config } = this.workers[0] as WorkerRuntime;
       const partition = executor.partitionOf(0, bytes, 3, bytes.length - 1);
-      const owner = workerOf(partition, PARTITIONS, config.workers);
+      const owner = workerOf(partition, NODE_PARTITIONS, config.workers);
       const worker = this.workers[owner] as WorkerRuntime;
       const { command } = worker.table.findName("set") as CommandEntry;
       worker.beginTurn();

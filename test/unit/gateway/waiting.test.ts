@@ -4,28 +4,26 @@ import { test } from "node:test";
 import type { TransportEvents } from "../../../actors/gateway/transport.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import type { WorkerRuntime } from "../../../actors/worker/worker-runtime.ts";
-import { partitionShift, slotOf, workerOf } from "../../../runtime/ring/slots.ts";
+import { ownerOfKey, partitionOfKey } from "../../support/placement.ts";
 import { encodeCommand } from "../../support/resp.ts";
 import { until } from "../../support/until.ts";
-import { WorkerNode } from "../../support/worker-node.ts";
+import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
 const HELD_MS = 10_000;
 const TIME_TO_LIVE_MS = 5_000;
-/** As WorkerNode has them. */
-const PARTITIONS = 16;
 const SET_FOR_A_WHILE = ["SET", "k", "v", "PX", String(TIME_TO_LIVE_MS)];
 
 /** The first key of this name and a number that a worker of two owns, in none of these partitions. */
 function keyOn(worker: number, name: string, ...taken: number[]): string {
   for (let i = 0; ; i++) {
     const key = `${name}${i}`;
-    const isThere = workerOf(partitionOf(key), PARTITIONS, 2) === worker;
+    const isThere = ownerOfKey(key, 2, NODE_PARTITIONS) === worker;
     if (isThere && !taken.includes(partitionOf(key))) return key;
   }
 }
 
 function partitionOf(key: string): number {
-  return slotOf(Buffer.from(key), 0, key.length) >>> partitionShift(PARTITIONS);
+  return partitionOfKey(key, NODE_PARTITIONS);
 }
 
 /** Sends commands while a transaction holds the partition of `held`; what a key holds after them. */
@@ -147,6 +145,21 @@ test("a client that is killed while its commands wait is kept by nobody", async 
   isBehind = false;
   assert.equal(await admin.call("PING"), "PONG");
   assert.equal(runs, 0);
+});
+
+test("a client that closes while CLIENT PAUSE holds it back is forgotten", async () => {
+  await using node = await WorkerNode.start();
+  const worker = firstOf(node);
+  const { clientPause } = worker;
+  const forgotten: unknown[] = [];
+  clientPause.forget = (connection) => void forgotten.push(connection);
+  using admin = await node.connect();
+  await admin.call("CLIENT", "PAUSE", "1000");
+  using client = await node.connect();
+  client.send(["GET", "k"]);
+  const held = await until(() => connectionsOf(worker).find(({ isBlocked }) => isBlocked));
+  held.destroy();
+  assert.deepEqual(forgotten, [held]);
 });
 
 test("what a client sends behind a command that waits on another worker is run after it", async () => {
