@@ -29,6 +29,20 @@ export interface KeyLookup {
   at(request: Request, i: number): KeyAccess;
 }
 
+/**
+ * How a command on keys of several threads is done without copies of them: it peeks at them first,
+ * and what it does then is commands that run where the keys are. They are locked in between.
+ */
+export interface Apart {
+  /** Commands that read: each on one key, or one that can be split. */
+  peeks(request: Request): Buffer[][];
+  /**
+   * Commands that change something, after what the peeks replied (RESP2). Writes the reply; if it
+   * writes none, there is one change, on one key, and the reply is that one's.
+   */
+  changes(request: Request, shown: readonly Buffer[], reply: RespWriter): Buffer[][];
+}
+
 /** Several keys in several partitions, in one turn of one thread. */
 export interface KeysCommand extends CommandFacts {
   readonly scope: "keys";
@@ -37,6 +51,8 @@ export interface KeysCommand extends CommandFacts {
    * name, and what it makes of the parts' replies. Undefined: all or nothing, never split.
    */
   readonly split?: "sum" | "array" | "ok";
+  /** Undefined: over several threads it runs on copies of its keys (gateway/scratch.ts). */
+  readonly apart?: Apart;
   execute(keys: KeyLookup, request: Request, reply: RespWriter): void;
 }
 

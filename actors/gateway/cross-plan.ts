@@ -1,24 +1,17 @@
 /**
  * How a transaction over several workers is cut: into segments of commands that run in place, part
- * by part, or all of it run beside the data (`gathers`), because a command needs the keys of
- * several partitions at once. Pure but for looking up who owns what.
+ * by part. Pure but for looking up who owns what.
  *
  * Invariant: a part is one partition's, whatever worker owns it, so that it can be done again with
  * another number of workers.
  */
+import { assert } from "../../runtime/base/assert.ts";
 import { keyIndexes } from "../command-table.ts";
 import type { Part, PartEntry } from "../protocols/transactions.ts";
 import { vnodeId } from "../vnode/vnode-id.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { mergeReplies, type SplitKind } from "./replies.ts";
-import {
-  argumentsOf,
-  forEachPartition,
-  hasKeys,
-  hasWholeGroups,
-  reachesOthers,
-  type Step,
-} from "./steps.ts";
+import { argumentsOf, forEachPartition, hasKeys, reachesOthers, type Step } from "./steps.ts";
 
 // limits:
 /** Op ids that the parts of one transaction take on one vnode: each is one of OP_IDS_MAX. */
@@ -37,8 +30,17 @@ interface Piece {
   readonly keys: readonly number[];
 }
 
+/** What a step does that has peeked at its keys (apart.ts). */
+export interface Decision {
+  readonly changes: readonly Step[];
+  /** Null: what the only change replies. */
+  readonly reply: Buffer | null;
+}
+
 interface PlannedStep {
   readonly index: number;
+  /** Known before its pieces have run; null: what they reply. */
+  readonly reply: Buffer | null;
   readonly split: SplitKind | null;
   readonly keyCount: number;
   readonly pieces: readonly Piece[];
@@ -52,18 +54,12 @@ export interface Segment {
   readonly others: number[];
 }
 
-/** Whether a step needs the keys of several partitions in one place. */
-export function gathers(host: DispatchHost, step: Step): boolean {
-  const { command } = step.entry;
-  if (command.scope !== "keys") return false;
-  if (command.split !== undefined && hasWholeGroups(command, step.request)) return false;
-  const partitions = new Set<number>();
-  forEachPartition(host, step, (partition) => partitions.add(partition));
-  return partitions.size > 1;
-}
-
-/** Cuts steps into segments. */
-export function segmentsOf(host: DispatchHost, steps: readonly Step[]): Segment[] {
+/** Cuts steps into segments. `decided`: by place, the steps that are made of others. */
+export function segmentsOf(
+  host: DispatchHost,
+  steps: readonly Step[],
+  decided: ReadonlyMap<number, Decision> = new Map(),
+): Segment[] {
   const segments: Segment[] = [{ parts: [], steps: [], others: [] }];
   let number = 0;
   let isLookedAt = false;
@@ -80,9 +76,23 @@ export function segmentsOf(host: DispatchHost, steps: readonly Step[]): Segment[
       segments.push(segment);
       isLookedAt = false;
     }
-    segment.steps.push(planStep(host, segment, step, index, () => number++));
+    const plan = (one: Step) => planStep(host, segment, one, index, () => number++);
+    const decision = decided.get(index);
+    segment.steps.push(decision === undefined ? plan(step) : planned(index, decision, plan));
   });
   return segments;
+}
+
+function planned(
+  index: number,
+  { changes, reply }: Decision,
+  plan: (step: Step) => PlannedStep,
+): PlannedStep {
+  const [first, ...others] = changes.map(plan);
+  if (reply === null && first !== undefined && others.length === 0) return first;
+  assert(reply !== null, "a step of several changes knows its reply");
+  const pieces = [first, ...others].flatMap((change) => change?.pieces ?? []);
+  return { index, reply, split: null, keyCount: 0, pieces };
 }
 
 function planStep(
@@ -111,7 +121,7 @@ function planStep(
     return { part, entry: part.entries.length - 1, keys };
   });
   const split = isWhole || command.scope !== "keys" ? null : (command.split ?? null);
-  return { index, split, keyCount: places.length, pieces };
+  return { index, reply: null, split, keyCount: places.length, pieces };
 }
 
 /** The name, then some keys with what belongs to them. */
@@ -141,11 +151,12 @@ export function stepReplies(
   segment: Segment,
   replies: ReadonlyMap<Part, readonly Buffer[]>,
 ): { index: number; reply: Buffer | null }[] {
-  return segment.steps.map(({ index, split, keyCount, pieces }) => {
+  return segment.steps.map(({ index, reply, split, keyCount, pieces }) => {
     const found = pieces.map(({ part, entry, keys }) => {
       return { reply: replies.get(part)?.[entry] ?? NOTHING, keys };
     });
-    if (found.some(({ reply }) => reply.length === 0)) return { index, reply: null };
+    if (found.some((piece) => piece.reply.length === 0)) return { index, reply: null };
+    if (reply !== null) return { index, reply };
     if (split === null) return { index, reply: found[0]?.reply ?? null };
     return { index, reply: mergeReplies(split, found, keyCount) };
   });

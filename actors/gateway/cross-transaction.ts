@@ -6,16 +6,28 @@
  * worker died in between, with UNKNOWN, while the rest is done all the same.
  */
 import type { Part, PrepareAnswer } from "../protocols/transactions.ts";
-import type { KeyContent } from "../vnode/commands/key-content.ts";
-import { execRefusal, FAILED_INSIDE } from "../worker/participant.ts";
+import { contentBytes, type KeyContent } from "../vnode/commands/key-content.ts";
+import { execRefusal, FAILED_INSIDE, KEYS_TOO_LARGE } from "../worker/participant.ts";
+import { needsCopies, Peeks } from "./apart.ts";
 import type { Connection, ReplySlot } from "./connection.ts";
-import { byWorker, gathers, opIdsOf, PART_IDS_MAX, segmentsOf, stepReplies } from "./cross-plan.ts";
+import {
+  byWorker,
+  type Decision,
+  opIdsOf,
+  PART_IDS_MAX,
+  segmentsOf,
+  stepReplies,
+} from "./cross-plan.ts";
 import { type Claim, type CrossWorker, INTENT_BYTES_MAX } from "./cross-worker.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { runOther } from "./other-steps.ts";
 import { arrayOf, encodeError, nilArray } from "./replies.ts";
 import type { Change } from "./scratch.ts";
 import { forEachPartition, hasKeys, type Job, reachesOthers, type Step } from "./steps.ts";
+
+// limits:
+/** Memory that copies of a transaction's keys may take. */
+const CONTENT_BYTES_MAX = 512 * 1024 * 1024;
 
 const LOST =
   "TRYAGAIN a worker thread of this transaction restarts: nothing was changed; try again";
@@ -26,12 +38,18 @@ const BUSY =
 const OUT_OF_ORDER =
   "ERR a command about all keys (FLUSHALL, DBSIZE, KEYS ...) cannot stand before one of the same transaction that moves keys between worker threads: send it before MULTI";
 const TOO_MANY_LOOKS = `ERR commands about all keys (DBSIZE, KEYS, SCAN ...) cut this transaction over several worker threads into more than ${PART_IDS_MAX} parts: send them apart`;
-const TOO_LARGE =
-  "ERR these keys are too large to be changed together over several worker threads: use a {hash tag}";
 
 interface WantedKey {
   readonly keyspace: number;
   readonly key: Buffer;
+}
+
+/** What the owners have shown of locked keys. */
+interface Shown {
+  /** Of each wanted key. */
+  readonly contents: (KeyContent | null)[];
+  /** Of each part of the peeks. */
+  readonly replies: Map<Part, readonly Buffer[]>;
 }
 
 export class CrossTransaction {
@@ -59,7 +77,7 @@ export class CrossTransaction {
     const cross = this.#cross;
     await this.#connection.whenFirst(this.#slot);
     const { steps } = this.#job;
-    const isBeside = steps.some((step) => gathers(this.#host, step));
+    const isBeside = needsCopies(this.#host, steps);
     const refusal = isBeside && looksBetween(steps) ? OUT_OF_ORDER : this.#refusal();
     if (refusal !== null) {
       this.#refuse(refusal);
@@ -69,10 +87,11 @@ export class CrossTransaction {
     const claim = cross.claim(this.#isWrite ? id : `r${id}`);
     try {
       const keys = isBeside ? this.#keys() : [];
-      const contents = await this.#prepare(claim, vnodes, keys);
-      if (contents === null) return;
-      if (keys.length > 0) await this.#runBeside(claim, keys, contents);
-      else await this.#runInPlace(claim);
+      const peeks = new Peeks(this.#host, isBeside ? [] : steps);
+      const shown = await this.#prepare(claim, vnodes, keys, peeks.parts);
+      if (shown === null) return;
+      if (isBeside) await this.#runBeside(claim, keys, shown.contents);
+      else await this.#runInPlace(claim, peeks.decide(shown.replies, this.#job.client.protocol));
     } finally {
       cross.release(claim);
     }
@@ -124,20 +143,26 @@ export class CrossTransaction {
     return [...keys.values()];
   }
 
-  /** Locks worker after worker; the wanted keys' contents, or null after the answer why not. */
+  /** Locks worker after worker; null after the answer why not. */
   async #prepare(
     claim: Claim,
     vnodes: ReadonlyMap<number, readonly number[]>,
     keys: readonly WantedKey[],
-  ): Promise<(KeyContent | null)[] | null> {
+    peeks: readonly Part[],
+  ): Promise<Shown | null> {
     const contents: (KeyContent | null)[] = keys.map(() => null);
+    const replies = new Map<Part, readonly Buffer[]>();
+    const peeksOf = byWorker(this.#host, peeks);
     const workers = [...vnodes.keys()].sort((a, b) => a - b);
+    let bytesLeft = CONTENT_BYTES_MAX;
     for (const worker of workers) {
       const places = [...keys.keys()].filter((i) => this.#ownerOf(keys[i] as WantedKey) === worker);
       const asked = await this.#cross.prepare(claim, worker, {
         vnodes: vnodes.get(worker) ?? [],
         watched: this.#job.watched.filter((key) => this.#ownerOf(key) === worker),
         keys: places.map((i) => keys[i] as WantedKey),
+        contentBytesMax: bytesLeft,
+        peeks: peeksOf.get(worker) ?? [],
         isWrite: this.#isWrite,
         deniesOom: this.#job.steps.some((step) => hasKeys(step) && step.entry.deniesOom),
       });
@@ -152,10 +177,13 @@ export class CrossTransaction {
       }
       this.#gate = Math.max(this.#gate, asked.gate);
       places.forEach((place, i) => {
-        contents[place] = value.contents[i] ?? null;
+        const content = value.contents[i] ?? null;
+        contents[place] = content;
+        if (content !== null) bytesLeft -= contentBytes(content);
       });
+      noteReplies(replies, peeksOf.get(worker) ?? [], value.shown);
     }
-    return contents;
+    return { contents, replies };
   }
 
   #refuseAnswer(answer: Exclude<PrepareAnswer, { kind: "ready" }>): void {
@@ -171,9 +199,9 @@ export class CrossTransaction {
   // ---- the second phase ---------------------------------------------------------------------------
 
   /** Every command runs where its partition is. */
-  async #runInPlace(claim: Claim): Promise<void> {
+  async #runInPlace(claim: Claim, decided: ReadonlyMap<number, Decision>): Promise<void> {
     const { steps } = this.#job;
-    const segments = segmentsOf(this.#host, steps);
+    const segments = segmentsOf(this.#host, steps, decided);
     const parts = segments.flatMap((segment) => segment.parts);
     const nowMs = await this.#log(claim, parts);
     if (nowMs === null) return;
@@ -189,7 +217,7 @@ export class CrossTransaction {
         replies[index] = await this.#runOther(step);
       }
     }
-    if (this.#isWrite) this.#cross.done(claim.id);
+    this.#cross.done(claim.id);
     this.#answerReplies(replies);
   }
 
@@ -235,21 +263,22 @@ export class CrossTransaction {
 
   /** Logs the intent of a transaction that changes something; null after a refusal. */
   async #log(claim: Claim, parts: readonly Part[]): Promise<number | null> {
-    if (!this.#isWrite) return this.#host.nowMs;
+    if (!this.#isWrite || parts.length === 0) return this.#host.nowMs;
     if (bytesOf(parts) > INTENT_BYTES_MAX) {
-      this.#refuse(TOO_LARGE);
+      this.#refuse(KEYS_TOO_LARGE);
       return null;
     }
     if (opIdsOf(parts) > PART_IDS_MAX) {
       this.#refuse(TOO_MANY_LOOKS);
       return null;
     }
-    if (this.#cross.isFull) {
-      this.#refuse(BUSY);
+    if (!(await this.#cross.secure(claim))) {
+      this.#refuse(LOST);
       return null;
     }
-    if (claim.isLost) {
-      this.#refuse(LOST);
+    const refusal = this.#refusal();
+    if (refusal !== null) {
+      this.#refuse(refusal);
       return null;
     }
     return (await this.#cross.log(claim, parts)).nowMs;
@@ -269,12 +298,7 @@ export class CrossTransaction {
       const message = { id: claim.id, nowMs, protocol, parts: own };
       const { replies, gate } = await this.#cross.commit(worker, message, this.#onUnknown);
       this.#gate = Math.max(this.#gate, gate);
-      let at = 0;
-      for (const part of own) {
-        const end = at + part.entries.length;
-        found.set(part, replies.slice(at, end));
-        at = end;
-      }
+      noteReplies(found, own, replies);
       if (isLast) this.#cross.releaseOn(claim, worker);
     };
     const workers = [...byWorker(this.#host, parts)];
@@ -286,6 +310,20 @@ export class CrossTransaction {
       }
     }
     return found;
+  }
+}
+
+/** Notes which part has replied what. */
+function noteReplies(
+  found: Map<Part, readonly Buffer[]>,
+  parts: readonly Part[],
+  replies: readonly Buffer[],
+): void {
+  let at = 0;
+  for (const part of parts) {
+    const end = at + part.entries.length;
+    found.set(part, replies.slice(at, end));
+    at = end;
   }
 }
 

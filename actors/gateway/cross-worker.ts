@@ -40,6 +40,8 @@ export const SETTLE_MS = 100;
 export const UNSETTLED_MAX = 128;
 /** Largest intent: it lies in the log as one op. */
 export const INTENT_BYTES_MAX = 256 * 1024 * 1024;
+/** What may wait to be written when one is logged: with it, it must fit into a frame. */
+const PENDING_BYTES_MAX = 512 * 1024 * 1024;
 
 /** The answer of one worker; what it shows may be shown once the gate is open. */
 export type Asked<T> =
@@ -111,7 +113,8 @@ export class CrossWorker {
 
   /** Whether no more transactions can be begun now. */
   get isFull(): boolean {
-    return this.#openIds >= this.#openIdsMax;
+    const { pendingBytes } = this.#host.gates;
+    return this.#openIds >= this.#openIdsMax || pendingBytes > PENDING_BYTES_MAX;
   }
 
   newId(): string {
@@ -177,6 +180,18 @@ export class CrossWorker {
     for (const worker of claim.workers) {
       this.#tell(worker, MESSAGE_RELEASE, { id: claim.id, coordinator: this.#host.index });
     }
+  }
+
+  /**
+   * Has the owners make durable what they hold: what is logged now must not be done again, after a
+   * power loss, to keys that lack what came before it. False: one of them has died.
+   */
+  async secure(claim: Claim): Promise<boolean> {
+    const asks = [...claim.workers].map((worker) => {
+      return this.ask(worker, MESSAGE_SYNC, { forget: [] } satisfies SyncMessage);
+    });
+    const answers = await Promise.all(asks);
+    return answers.every(({ kind }) => kind === "answer") && !claim.isLost;
   }
 
   /** Logs what will be done; resolves when that is durable: from now on it will be done. */

@@ -2,7 +2,8 @@
  * What workers say to each other about transactions over several of them: plain values, packed.
  *
  *   coordinator (the client's worker)            owners of the partitions, itself among them
- *     PREPARE  partitions, WATCH marks   ──────▶   lock, check, show contents
+ *     PREPARE  partitions, WATCH marks   ──────▶   lock, check, peek, show contents
+ *     SYNC                               ──────▶   what they hold is durable
  *     log the intent, sync it
  *     COMMIT   parts                     ──────▶   run each part at most once (by its op id)
  *     RELEASE                            ──────▶   unlock
@@ -58,15 +59,23 @@ export interface PrepareMessage {
   /** Vnode ids to lock. */
   readonly vnodes: readonly number[];
   readonly watched: readonly WatchMessage[];
-  /** Keys whose contents are asked for. */
+  /** Keys whose contents are asked for, and the memory that these may take (`contentBytes`). */
   readonly keys: readonly KeyMessage[];
+  readonly contentBytesMax: number;
+  /** Commands that only read, whose replies are asked for. */
+  readonly peeks: readonly Part[];
   /** It will change something; and may need memory for that. */
   readonly isWrite: boolean;
   readonly deniesOom: boolean;
 }
 
 export type PrepareAnswer =
-  | { readonly kind: "ready"; readonly contents: readonly (KeyContent | null)[] }
+  | {
+      readonly kind: "ready";
+      readonly contents: readonly (KeyContent | null)[];
+      /** Replies of the peeks (RESP2), in order. */
+      readonly shown: readonly Buffer[];
+    }
   | { readonly kind: "changed" }
   | { readonly kind: "refused"; readonly text: string };
 

@@ -31,7 +31,12 @@ import type {
   SyncMessage,
   WatchMessage,
 } from "../protocols/transactions.ts";
-import { putContent, takeContent } from "../vnode/commands/key-content.ts";
+import {
+  contentBytes,
+  type KeyContent,
+  putContent,
+  takeContent,
+} from "../vnode/commands/key-content.ts";
 import { ABSENT } from "../vnode/key-access.ts";
 import { vnodeId } from "../vnode/vnode-id.ts";
 
@@ -42,6 +47,9 @@ export const PARTS_REPLY_BYTES_MAX = 512 * 1024 * 1024;
 const REPLIES_TOO_LONG = encodeError(
   "ERR the replies of this transaction are too long to be sent: it was done; read the keys apart",
 );
+/** What the transaction must carry from worker to worker is too much. */
+export const KEYS_TOO_LARGE =
+  "ERR these keys are too large to be moved between worker threads: use a {hash tag}";
 /** How often a part that throws is tried. */
 const TRIES_MAX = 3;
 
@@ -189,28 +197,56 @@ export class Participant {
 
   /** Everything is locked and serves: says whether the transaction may go on. */
   #check(message: PrepareMessage, error: string | null, done: OnAnswer): void {
+    const { answer, gate } = this.#judge(message, error);
+    if (answer.kind !== "ready") this.#host.locks.release(message.id);
+    done(answer, gate);
+  }
+
+  #judge(message: PrepareMessage, error: string | null): { answer: PrepareAnswer; gate: number } {
     const host = this.#host;
+    const refused = (text: string) => ({ answer: { kind: "refused", text } as const, gate: 0 });
     const refusal = error ?? (message.isWrite ? host.refusesWrite(message.deniesOom) : null);
-    const refuse = (answer: PrepareAnswer) => {
-      host.locks.release(message.id);
-      done(answer, 0);
+    if (refusal !== null) return refused(refusal);
+    if (!this.#isUnchanged(message.watched)) return { answer: { kind: "changed" }, gate: 0 };
+    const found = this.#contentsOf(message);
+    if (found === null) return refused(KEYS_TOO_LARGE);
+    const shown = this.#peek(message.peeks);
+    if (typeof shown === "string") return refused(shown);
+    const { contents, gate } = found;
+    return {
+      answer: { kind: "ready", contents, shown },
+      gate: Math.max(gate, host.executor.gate),
     };
-    if (refusal !== null) {
-      refuse({ kind: "refused", text: refusal });
-      return;
-    }
-    if (!this.#isUnchanged(message.watched)) {
-      refuse({ kind: "changed" });
-      return;
-    }
+  }
+
+  /** What keys hold, and the gate of who sees it; null: it takes too much memory. */
+  #contentsOf({ keys, contentBytesMax }: PrepareMessage) {
     let gate = 0;
-    const contents = message.keys.map(({ keyspace, key }) => {
+    let bytesLeft = contentBytesMax;
+    const contents: (KeyContent | null)[] = [];
+    for (const { keyspace, key } of keys) {
       const access = this.#accessOf(keyspace, key);
-      const content = access.openKey(key, 0, key.length) === ABSENT ? null : takeContent(access);
+      const isThere = access.openKey(key, 0, key.length) !== ABSENT;
+      const content = isThere ? takeContent(access, bytesLeft) : null;
+      if (isThere && content === null) return null;
+      if (content !== null) bytesLeft -= contentBytes(content);
       gate = Math.max(gate, access.gate);
-      return content;
-    });
-    done({ kind: "ready", contents } satisfies PrepareAnswer, gate);
+      contents.push(content);
+    }
+    return { contents, gate };
+  }
+
+  /** What commands that read reply, or why the transaction fails. */
+  #peek(parts: readonly Part[]): Buffer[] | string {
+    const host = this.#host;
+    const mark = host.mark();
+    try {
+      const replies = this.#runParts({ id: "", nowMs: host.nowMs, protocol: 2, parts });
+      return replies.includes(REPLIES_TOO_LONG) ? KEYS_TOO_LARGE : replies;
+    } catch (error) {
+      host.rollBack(mark, error);
+      return FAILED_INSIDE;
+    }
   }
 
   #accessOf(keyspace: number, key: Buffer) {

@@ -101,6 +101,11 @@ export class WorkerLog implements VnodeLog, Gates {
     return pendingBytes === 0 ? collecting - 1 : collecting;
   }
 
+  /** Bytes of ops that wait to be written. */
+  get pendingBytes(): number {
+    return this.#journal.pendingBytes;
+  }
+
   append(vnodeId: number, sequence: number, op: Buffer, start: number, end: number): void {
     const isDurable = this.#isAlways(vnodeId >>> 16);
     if (start !== 0 || op.byteOffset % 4 !== 0) {

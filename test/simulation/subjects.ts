@@ -132,11 +132,16 @@ export class Counters implements Subject {
 /** Lists whose elements move: none is lost on the way, and none is in two places. */
 export class Lists implements Subject {
   readonly #keys: readonly string[];
+  readonly #marks: readonly string[];
+  readonly #isSynced: boolean;
   readonly #acked = new Set<string>();
   #pushed = 0;
 
-  constructor(keys: readonly string[]) {
+  /** `isSynced`: what one worker has acknowledged outlasts a power loss. */
+  constructor(keys: readonly string[], isSynced: boolean) {
     this.#keys = keys;
+    this.#marks = keys.map((key) => `mark:${key}`);
+    this.#isSynced = isSynced;
   }
 
   write(random: Random): Sent {
@@ -147,8 +152,11 @@ export class Lists implements Subject {
       return { commands: [move], acked() {} };
     }
     const element = `e${this.#pushed++}`;
+    const push = ["RPUSH", key, element];
+    // What several workers do together always outlasts it.
+    const marks = this.#marks.map((mark) => ["SET", mark, element]);
     return {
-      commands: [["RPUSH", key, element]],
+      commands: this.#isSynced ? [push] : transaction([push, ...marks]),
       acked: () => void this.#acked.add(element),
     };
   }

@@ -16,29 +16,50 @@ export interface KeyContent {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** What a name or a value takes in memory beside its bytes: it is a buffer of its own. */
+const BUFFER_BYTES = 128;
 
-/** Copies the content of the open key, which is present. */
-export function takeContent(key: KeyAccess): KeyContent {
+/** About how much memory a content takes. */
+export function contentBytes({ value, names, values }: KeyContent): number {
+  let bytes = value.length + BUFFER_BYTES * (names.length + values.length);
+  for (const name of names) bytes += name.length;
+  for (const element of values) bytes += element.length;
+  return bytes;
+}
+
+/** Copies the content of the open key, which is present; null: it would take more than `bytesMax`. */
+export function takeContent(key: KeyAccess): KeyContent;
+export function takeContent(key: KeyAccess, bytesMax: number): KeyContent | null;
+export function takeContent(
+  key: KeyAccess,
+  bytesMax: number = Number.POSITIVE_INFINITY,
+): KeyContent | null {
   const { elements } = key;
   const { type, expiryAt: until } = key;
   if (type === STRING) {
     key.loadString();
+    if (key.end - key.start > bytesMax) return null;
     return { type, until, value: loaded(key), names: [], values: [] };
   }
   const names: Buffer[] = [];
   const values: Buffer[] = [];
+  let bytes = 0;
+  const take = (into: Buffer[]) => {
+    bytes += BUFFER_BYTES + key.end - key.start;
+    into.push(loaded(key));
+  };
   elements.seek(0);
-  for (let ref = elements.next(); ref !== 0; ref = elements.next()) {
+  for (let ref = elements.next(); ref !== 0 && bytes <= bytesMax; ref = elements.next()) {
     if (type !== LIST) {
       elements.loadName(ref);
-      names.push(loaded(key));
+      take(names);
     }
     if (type === LIST || type === HASH || type === ZSET) {
       elements.loadValue(ref);
-      values.push(loaded(key));
+      take(values);
     }
   }
-  return { type, until, value: EMPTY, names, values };
+  return bytes > bytesMax ? null : { type, until, value: EMPTY, names, values };
 }
 
 function loaded(key: KeyAccess): Buffer {

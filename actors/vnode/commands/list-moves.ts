@@ -6,11 +6,13 @@
 import { equalBytes } from "../../../runtime/base/bytes.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
-import { type KeyLookup, keysCommand } from "../../command.ts";
+import { type Apart, type KeyLookup, type KeysCommand, keysCommand } from "../../command.ts";
+import { keyIndexes } from "../../command-facts.ts";
 import { FOUND, LIST, MISSING, REFUSED } from "../key-access.ts";
 import { readAtLeast } from "./arguments.ts";
 import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
 import { popElements } from "./lists.ts";
+import { bulkIn, integerIn, isError, words } from "./words.ts";
 
 const BAD_COUNT = "ERR count should be greater than 0";
 
@@ -58,6 +60,46 @@ function moveElement(
   target.elements.push(to === HEAD, value, 0, value.length);
 }
 
+/** The ends that a command names. */
+interface Ends {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A move between lists of two threads: the element is looked at, popped here and pushed there. */
+function moveApart(endsOf: (request: Request) => Ends): Apart {
+  return {
+    peeks(request) {
+      const { from, to } = endsOf(request);
+      if (from === NEITHER || to === NEITHER) return [];
+      const [source, target] = [request.bytesAt(1), request.bytesAt(2)];
+      return [words("LINDEX", source, from === HEAD ? "0" : "-1"), words("LLEN", target)];
+    },
+    changes(request, [element, length], reply) {
+      if (element === undefined || length === undefined) {
+        reply.error(SYNTAX_ERROR);
+        return [];
+      }
+      const value = isError(element) ? null : bulkIn(element);
+      if (value === null) {
+        if (isError(element)) reply.raw(element, 0, element.length);
+        else reply.nil();
+        return [];
+      }
+      if (isError(length)) {
+        reply.raw(length, 0, length.length);
+        return [];
+      }
+      reply.bulk(value, 0, value.length);
+      const { from, to } = endsOf(request);
+      return [
+        words(from === HEAD ? "LPOP" : "RPOP", request.bytesAt(1)),
+        words(to === HEAD ? "LPUSH" : "RPUSH", request.bytesAt(2), value),
+      ];
+    },
+  };
+}
+
 const lmove = keysCommand({
   name: "LMOVE",
   arity: 5,
@@ -69,6 +111,7 @@ const lmove = keysCommand({
     "Returns an element after popping it from one list and pushing it to another. Deletes the list if the last element was moved.",
   complexity: "O(1)",
   syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
+  apart: moveApart((request) => ({ from: endOf(request, 3), to: endOf(request, 4) })),
   execute(keys, request, reply) {
     const from = endOf(request, 3);
     const to = endOf(request, 4);
@@ -88,12 +131,13 @@ const rpoplpush = keysCommand({
     "Returns the last element of a list after removing and pushing it to another list. Deletes the list if the last element was popped.",
   complexity: "O(1)",
   syntax: "source destination",
+  apart: moveApart(() => ({ from: TAIL, to: HEAD })),
   execute(keys, request, reply) {
     moveElement(keys, request, reply, TAIL, HEAD);
   },
 });
 
-const lmpop = keysCommand({
+const lmpop: KeysCommand = keysCommand({
   name: "LMPOP",
   arity: -4,
   flags: ["write", "movablekeys"],
@@ -105,35 +149,61 @@ const lmpop = keysCommand({
   complexity:
     "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
   syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
-  execute(keys, request, reply) {
-    if (!readAtLeast(request, 1, 1, BAD_NUMKEYS, reply)) return;
-    const endAt = 2 + request.integerValue;
-    const end = endAt < request.count ? endOf(request, endAt) : NEITHER;
-    const options = request.count - endAt - 1;
-    if (end === NEITHER || (options !== 0 && options !== 2)) {
-      reply.error(SYNTAX_ERROR);
-      return;
-    }
-    let count = 1;
-    if (options === 2) {
-      if (!request.equalsIgnoreCase(endAt + 1, "COUNT")) {
-        reply.error(SYNTAX_ERROR);
-        return;
+  apart: {
+    peeks(request) {
+      return keyIndexes(lmpop, request).map((i) => words("LLEN", request.bytesAt(i)));
+    },
+    changes(request, lengths, reply) {
+      const pop = readPop(request, reply);
+      if (pop === undefined) return [];
+      const first = lengths.findIndex((length) => isError(length) || integerIn(length) > 0);
+      const length = lengths[first];
+      if (length === undefined) {
+        reply.nilArray();
+        return [];
       }
-      if (!readAtLeast(request, endAt + 2, 1, BAD_COUNT, reply)) return;
-      count = request.integerValue;
-    }
-    popFirst(keys, request, endAt, end === HEAD, count, reply);
+      if (isError(length)) {
+        reply.raw(length, 0, length.length);
+        return [];
+      }
+      const end = pop.atHead ? "LEFT" : "RIGHT";
+      return [words("LMPOP", "1", request.bytesAt(2 + first), end, "COUNT", String(pop.count))];
+    },
+  },
+  execute(keys, request, reply) {
+    const pop = readPop(request, reply);
+    if (pop !== undefined) popFirst(keys, request, pop, reply);
   },
 });
 
-/** Pops off the first list that is there, of the keys from argument 2 to `keysEnd`. */
+/** What LMPOP's arguments say. */
+interface Pop {
+  /** Where the keys end, which begin at argument 2. */
+  readonly keysEnd: number;
+  readonly atHead: boolean;
+  readonly count: number;
+}
+
+/** Undefined: the error is in the reply. */
+function readPop(request: Request, reply: RespWriter): Pop | undefined {
+  if (!readAtLeast(request, 1, 1, BAD_NUMKEYS, reply)) return undefined;
+  const keysEnd = 2 + request.integerValue;
+  const end = keysEnd < request.count ? endOf(request, keysEnd) : NEITHER;
+  const options = request.count - keysEnd - 1;
+  const isCounted = options === 2 && request.equalsIgnoreCase(keysEnd + 1, "COUNT");
+  if (end === NEITHER || (options !== 0 && !isCounted)) {
+    reply.error(SYNTAX_ERROR);
+    return undefined;
+  }
+  if (isCounted && !readAtLeast(request, keysEnd + 2, 1, BAD_COUNT, reply)) return undefined;
+  return { keysEnd, atHead: end === HEAD, count: isCounted ? request.integerValue : 1 };
+}
+
+/** Pops off the first list that is there. */
 function popFirst(
   keys: KeyLookup,
   request: Request,
-  keysEnd: number,
-  atHead: boolean,
-  count: number,
+  { keysEnd, atHead, count }: Pop,
   reply: RespWriter,
 ): void {
   for (let i = 2; i < keysEnd; i++) {

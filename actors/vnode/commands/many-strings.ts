@@ -4,6 +4,7 @@ import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { type KeyLookup, keysCommand } from "../../command.ts";
 import { ABSENT, STRING } from "../key-access.ts";
 import { wrongArguments } from "./errors.ts";
+import { integerIn, words } from "./words.ts";
 
 const mget = keysCommand({
   name: "MGET",
@@ -73,6 +74,21 @@ const msetnx = keysCommand({
   summary: "Atomically sets the string values of keys only when none of the keys exists.",
   complexity: "O(N) where N is the number of keys to set.",
   syntax: "key value [key value ...]",
+  apart: {
+    peeks(request) {
+      const keys: Buffer[] = [];
+      for (let i = 1; i < request.count; i += 2) keys.push(request.bytesAt(i));
+      return [words("EXISTS", ...keys)];
+    },
+    changes(request, [there], reply) {
+      const isFree = there !== undefined && integerIn(there) === 0;
+      reply.integer(isFree ? 1 : 0);
+      if (!isFree) return [];
+      const pairs: Buffer[] = [];
+      for (let i = 1; i < request.count; i++) pairs.push(request.bytesAt(i));
+      return [words("MSET", ...pairs)];
+    },
+  },
   execute(keys, request, reply) {
     if (!hasPairs(request, "MSETNX", reply)) return;
     for (let i = 1; i < request.count; i += 2) {

@@ -3,6 +3,7 @@ import { keyCommand, keysCommand } from "../../command.ts";
 import { FOUND, type KeyAccess, MISSING, REFUSED, SET } from "../key-access.ts";
 import { namesFit } from "./arguments.ts";
 import { replyScan, scanComplexity } from "./scan.ts";
+import { integerIn, isError, words } from "./words.ts";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -158,6 +159,27 @@ const smove = keysCommand({
   summary: "Moves a member from one set to another.",
   complexity: "O(1)",
   syntax: "source destination member",
+  apart: {
+    peeks(request) {
+      const [source, target] = [request.bytesAt(1), request.bytesAt(2)];
+      const member = request.bytesAt(3);
+      return [words("SCARD", source), words("SCARD", target), words("SISMEMBER", source, member)];
+    },
+    changes(request, shown, reply) {
+      const [source, target, found] = shown as [Buffer, Buffer, Buffer];
+      const isThere = !isError(source) && integerIn(source) > 0;
+      const error = isThere ? target : source;
+      if (isError(error)) {
+        reply.raw(error, 0, error.length);
+        return [];
+      }
+      const isMoved = integerIn(found) === 1;
+      reply.integer(isMoved ? 1 : 0);
+      if (!isMoved) return [];
+      const member = request.bytesAt(3);
+      return [words("SREM", request.bytesAt(1), member), words("SADD", request.bytesAt(2), member)];
+    },
+  },
   execute(keys, request, reply) {
     const { bytes, starts, ends } = request;
     const start = starts[3] as number;

@@ -9,6 +9,7 @@ import type { Intent } from "../../../actors/worker/intent-codec.ts";
 import type { Intents } from "../../../actors/worker/intents.ts";
 import type { Participant } from "../../../actors/worker/participant.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
+import { OP_IDS_MAX } from "../../../runtime/base/limits.ts";
 import { pack, unpack } from "../../../runtime/codec/pack.ts";
 
 const DONE = { kind: "reply", bytes: pack({ replies: [] }) } as const;
@@ -41,6 +42,7 @@ class Coordinator {
       config: { workers: 2 },
       nowMs: this.clock.now(),
       gates: {
+        pendingBytes: 0,
         whenDurable: (_commit: number, done: () => void) => done(),
         sync: (done: () => void) => void this.ownSyncs.push(done),
       },
@@ -142,6 +144,23 @@ test("op ids are forgotten once it is durable that nobody asks for their parts a
   at.ownSyncs.shift()?.();
   await at.rest();
   assert.deepEqual(at.forgotten, ["a", "a"]);
+});
+
+test("no more transactions are begun than their parts' op ids are remembered", async () => {
+  const at = new Coordinator();
+  const parts = PARTS.flatMap((part) => [part, { ...part, number: 1 }]);
+  const fits = OP_IDS_MAX / 2 / 2 / parts.length;
+  for (let i = 0; i < fits; i++) {
+    assert.equal(at.cross.isFull, false);
+    await at.cross.log(at.cross.claim(`t${i}`), parts);
+    at.cross.done(`t${i}`);
+  }
+  assert.equal(at.cross.isFull, true);
+  for (let i = 0; i < fits && at.cross.isFull; i++) {
+    await at.settle();
+    await at.answer(MESSAGE_SYNC);
+  }
+  assert.equal(at.cross.isFull, false);
 });
 
 test("a worker that dies takes its promises to what is not logged yet with it", async () => {

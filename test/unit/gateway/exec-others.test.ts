@@ -1,27 +1,23 @@
 /** Commands without keys inside EXEC over several workers, and the bounds of such a transaction. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MESSAGE_COMMIT, MESSAGE_EXEC } from "../../../actors/gateway/messages.ts";
+import {
+  MESSAGE_COMMIT,
+  MESSAGE_EXEC,
+  MESSAGE_PREPARE,
+  MESSAGE_SYNC,
+} from "../../../actors/gateway/messages.ts";
 import type { ExecAnswer } from "../../../actors/protocols/transactions.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { Participant } from "../../../actors/worker/participant.ts";
-import { partitionShift, slotOf, workerOf } from "../../../runtime/ring/slots.ts";
+import { keyOn, partitionOfKey, slotOfKey } from "../../support/placement.ts";
 import { until } from "../../support/until.ts";
-import { WorkerNode } from "../../support/worker-node.ts";
+import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
-const PARTITIONS = 16;
-const slot = (key: string) => slotOf(Buffer.from(key), 0, key.length);
-const partitionOf = (key: string) => slot(key) >>> partitionShift(PARTITIONS);
-
-/** A key that worker `worker` of two owns. */
-function keyOn(worker: number): string {
-  for (let i = 0; ; i++) {
-    if (workerOf(partitionOf(`k${i}`), PARTITIONS, 2) === worker) return `k${i}`;
-  }
-}
-
-const HERE = keyOn(0);
-const THERE = keyOn(1);
+const partitionOf = (key: string) => partitionOfKey(key, NODE_PARTITIONS);
+/** Keys of the two workers of a node. */
+const HERE = keyOn(0, 2, "k", 0, NODE_PARTITIONS);
+const THERE = keyOn(1, 2, "k", 0, NODE_PARTITIONS);
 
 test("a transaction looks at a partition that it holds itself", async () => {
   await using node = await WorkerNode.start({ workers: 2 });
@@ -29,7 +25,7 @@ test("a transaction looks at a partition that it holds itself", async () => {
   const replies = await client.pipeline(
     ["MULTI"],
     ["SET", HERE, "v"],
-    ["CLUSTER", "COUNTKEYSINSLOT", String(slot(HERE))],
+    ["CLUSTER", "COUNTKEYSINSLOT", String(slotOfKey(HERE))],
     ["SET", THERE, "v"],
     ["EXEC"],
   );
@@ -61,6 +57,64 @@ test("a client that was told UNKNOWN keeps its keyspace, whatever the rest of EX
   await client.call("SET", "later", "0");
   await other.call("SELECT", "0");
   assert.equal(await other.call("GET", "later"), "0");
+});
+
+test("owners make durable what they hold before what is done to it is logged", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { exchange, intents } = worker;
+  const request = exchange.request.bind(exchange);
+  const steps: unknown[] = [];
+  let isDead = false;
+  exchange.request = (to, kind, message, nowMs) => {
+    steps.push(kind);
+    if (isDead && kind === MESSAGE_SYNC) {
+      return Promise.resolve({ kind: "failed", text: "the worker died" });
+    }
+    return request(to, kind, message, nowMs);
+  };
+  const put = intents.put.bind(intents);
+  intents.put = (intent) => {
+    steps.push("intent");
+    return put(intent);
+  };
+  await client.call("MSET", HERE, "1", THERE, "1");
+  assert.deepEqual(steps, [MESSAGE_PREPARE, MESSAGE_SYNC, "intent", MESSAGE_COMMIT]);
+
+  isDead = true;
+  const refused = await client.call("MSET", HERE, "2", THERE, "2");
+  assert.match(JSON.stringify(refused), /TRYAGAIN a worker thread of this transaction restarts/);
+  assert.equal(await client.call("GET", HERE), "1");
+  isDead = false;
+  assert.equal(await client.call("MSET", HERE, "3", THERE, "3"), "OK");
+});
+
+test("a transaction that finds no room for its intent, if only at last, is refused and unlocks", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { cross, gates } = worker;
+  const secure = cross.secure.bind(cross);
+  let pendingBytes = 0;
+  Object.defineProperty(gates, "pendingBytes", { get: () => pendingBytes });
+  cross.secure = (claim) => {
+    pendingBytes = 2 ** 30;
+    return secure(claim);
+  };
+  const set = () => client.call("MSET", HERE, "1", THERE, "1");
+  for (const _when of ["logging", "beginning"]) {
+    assert.match(JSON.stringify(await set()), /BUSY too many transactions/);
+    assert.deepEqual(
+      node.workers.map(({ locks }) => locks.size),
+      [0, 0],
+    );
+  }
+  cross.secure = secure;
+  pendingBytes = 0;
+  assert.equal(await set(), "OK");
 });
 
 test("what is no look at the keys cuts no transaction, and what is cuts it into some parts only", async () => {

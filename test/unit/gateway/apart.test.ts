@@ -1,0 +1,225 @@
+/** Commands over keys of several workers that are done where the keys are, without copies of them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MESSAGE_PREPARE } from "../../../actors/gateway/messages.ts";
+import type { PrepareAnswer, PrepareMessage } from "../../../actors/protocols/transactions.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
+import { KEYS_TOO_LARGE, Participant } from "../../../actors/worker/participant.ts";
+import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
+import { keyOn, partitionOfKey } from "../../support/placement.ts";
+import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
+
+/** Keys on all of three workers: four that are mostly lists, four sets, four strings. */
+const KEYS = Array.from({ length: 12 }, (_, i) => `k${i}`);
+const SIDES = ["LEFT", "RIGHT", "left", "MIDDLE"];
+const RUNS = 40;
+
+class Commands {
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  #of<T>(choices: readonly T[]): T {
+    return choices[below(this.#random, choices.length)] as T;
+  }
+
+  /** A key that probably has this type. */
+  #key(type: number): string {
+    const group = below(this.#random, 4) === 0 ? below(this.#random, 3) : type;
+    return KEYS[group * 4 + below(this.#random, 4)] as string;
+  }
+
+  /** A command of those that are done apart, or one that fills their keys. */
+  next(): string[] {
+    const word = String(below(this.#random, 6));
+    switch (below(this.#random, 9)) {
+      case 0:
+        return ["RPUSH", this.#key(0), word, String(below(this.#random, 6))];
+      case 1:
+        return ["SADD", this.#key(1), word, String(below(this.#random, 6))];
+      case 2:
+        return ["LMOVE", this.#key(0), this.#key(0), this.#of(SIDES), this.#of(SIDES)];
+      case 3:
+        return ["RPOPLPUSH", this.#key(0), this.#key(0)];
+      case 4:
+      case 5:
+        return ["SMOVE", this.#key(1), this.#key(1), word];
+      case 6:
+        return ["MSETNX", this.#key(2), word, this.#key(2), "last", this.#key(2), word].slice(
+          0,
+          this.#of([7, 7, 7, 6]),
+        );
+      case 7:
+        return this.#pop();
+      default:
+        return ["DEL", this.#of(KEYS)];
+    }
+  }
+
+  #pop(): string[] {
+    const keys = [this.#key(0), this.#key(0), this.#key(0)];
+    const options = this.#of([[], [], ["COUNT", "2"], ["COUNT", "0"], ["COUNT"], ["TOTAL", "2"]]);
+    return ["LMPOP", this.#of(["3", "3", "3", "0"]), ...keys, this.#of(SIDES), ...options];
+  }
+}
+
+/** What all keys hold. */
+function looks(): string[][] {
+  return KEYS.flatMap((key) => [
+    ["LRANGE", key, "0", "-1"],
+    ["SMISMEMBER", key, "0", "1", "2", "3", "4", "5"],
+    ["GET", key],
+  ]);
+}
+
+test("what is done apart over workers replies and leaves what one worker does, in MULTI and RESP3 too", async () => {
+  await using one = await WorkerNode.start({ workers: 1 });
+  await using three = await WorkerNode.start({ workers: 3 });
+  for (let seed = 1; seed <= RUNS; seed++) {
+    const random = seeded(seed);
+    const commands = new Commands(random);
+    using left = await one.connect();
+    using right = await three.connect(seed % 3);
+    const both = async (batch: readonly string[][]) => {
+      const replies = await Promise.all([left.pipeline(...batch), right.pipeline(...batch)]);
+      assert.deepEqual(replies[1], replies[0], `SEED=${seed}: ${JSON.stringify(batch)}`);
+    };
+    await both([["FLUSHALL"]]);
+    if (seed % 2 === 0) await Promise.all([left.call("HELLO", "3"), right.call("HELLO", "3")]);
+    for (let round = 0; round < 12; round++) {
+      const batch = Array.from({ length: 1 + below(random, 4) }, () => commands.next());
+      await both(below(random, 2) === 0 ? batch : [["MULTI"], ...batch, ["EXEC"]]);
+    }
+    await both(looks());
+  }
+});
+
+/** Keys of the second and the third of three workers. */
+const [HERE, THERE] = [1, 2].map((owner) => keyOn(owner, 3, "k", 0, NODE_PARTITIONS)) as [
+  string,
+  string,
+];
+
+test("nothing to move is nil in the protocol of the client", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  await client.call("HELLO", "3");
+  const connection = [...(node.workers[0]?.clients.values() ?? [])][0]?.connection;
+  assert.ok(connection);
+  const fill = connection.fill.bind(connection);
+  const filled: string[] = [];
+  connection.fill = (place, bytes, gate) => {
+    filled.push(bytes.toString("latin1"));
+    fill(place, bytes, gate);
+  };
+  await client.call("LMOVE", HERE, THERE, "LEFT", "RIGHT");
+  assert.deepEqual(filled, ["_\r\n"]);
+});
+
+test("a command that would peek at what its own transaction flushes is refused", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  await client.call("RPUSH", HERE, "a");
+  const move = ["LMOVE", HERE, THERE, "LEFT", "RIGHT"];
+  const replies = await client.pipeline(["MULTI"], ["FLUSHALL"], move, ["EXEC"]);
+  assert.match(JSON.stringify(replies.at(-1)), /cannot stand before/);
+  const done = await client.pipeline(["MULTI"], move, ["DBSIZE"], ["FLUSHALL"], ["EXEC"]);
+  assert.deepEqual(done.at(-1), ["a", 1, "OK"]);
+});
+
+/** What the second worker answers to a PREPARE. */
+function prepare(node: WorkerNode, wanted: Partial<PrepareMessage>): Promise<PrepareAnswer> {
+  const [, owner] = node.workers;
+  assert.ok(owner);
+  const message: PrepareMessage = {
+    id: "0123456789abcdef",
+    coordinator: 0,
+    vnodes: [vnodeId(0, partitionOfKey(HERE, NODE_PARTITIONS))],
+    watched: [],
+    keys: [],
+    contentBytesMax: 0,
+    peeks: [],
+    isWrite: true,
+    deniesOom: true,
+    ...wanted,
+  };
+  return new Promise((resolve) => {
+    owner.beginTurn();
+    const participant = new Participant(owner, 250);
+    participant.serve(MESSAGE_PREPARE, message, (answer) => {
+      assert.equal(owner.locks.size, (answer as PrepareAnswer).kind === "ready" ? 1 : 0);
+      owner.locks.release(message.id);
+      resolve(answer as PrepareAnswer);
+    });
+  });
+}
+
+const REFUSED = { kind: "refused", text: KEYS_TOO_LARGE };
+
+test("a peek at what is too large to be carried refuses the transaction and unlocks", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  await client.call("RPUSH", HERE, "x".repeat(300));
+  const args = ["LINDEX", HERE, "0"].map((word) => Buffer.from(word));
+  const partition = partitionOfKey(HERE, NODE_PARTITIONS);
+  const peek = { number: 0, keyspace: 0, partition, entries: [{ kind: "command" as const, args }] };
+  assert.deepEqual(await prepare(node, { peeks: [peek] }), REFUSED);
+});
+
+test("copies of keys take no more memory than they may", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  const keys = [{ keyspace: 0, key: Buffer.from(HERE) }];
+  for (const [bytes, ...make] of [
+    [5, "SET", HERE, "value"],
+    [2 * 128 + 3, "RPUSH", HERE, "a", "bc"],
+    [4 * 128 + 6, "HSET", HERE, "f", "a", "g", "bcd"],
+  ] as const) {
+    await client.pipeline(["DEL", HERE], [...make]);
+    const fits = await prepare(node, { keys, contentBytesMax: bytes });
+    assert.equal(fits.kind, "ready");
+    assert.deepEqual(await prepare(node, { keys, contentBytesMax: bytes - 1 }), REFUSED);
+    const twice = await prepare(node, { keys: [...keys, ...keys], contentBytesMax: 2 * bytes - 1 });
+    assert.deepEqual(twice, REFUSED);
+  }
+});
+
+test("what is left of that memory is told to the next worker", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { exchange } = worker;
+  const request = exchange.request.bind(exchange);
+  const left: number[] = [];
+  exchange.request = (owner, kind, message, nowMs) => {
+    if (kind === MESSAGE_PREPARE) {
+      const { contentBytesMax } = worker.unpack(message) as PrepareMessage;
+      left.push(contentBytesMax);
+    }
+    return request(owner, kind, message, nowMs);
+  };
+  await client.pipeline(["SET", HERE, "four"], ["RENAME", HERE, THERE]);
+  assert.deepEqual(left, [2 ** 29, 2 ** 29 - 4]);
+});
+
+test("a move between lists of two workers carries the element, whatever the lists hold", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  const elements = Array.from({ length: 2000 }, (_, i) => `element ${i}`);
+  await client.pipeline(["RPUSH", HERE, ...elements], ["RPUSH", THERE, ...elements]);
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { exchange } = worker;
+  const request = exchange.request.bind(exchange);
+  const sizes: number[] = [];
+  exchange.request = async (owner, kind, message, nowMs) => {
+    const outcome = await request(owner, kind, message, nowMs);
+    sizes.push(message.length + (outcome.kind === "failed" ? 0 : outcome.bytes.length));
+    return outcome;
+  };
+  assert.equal(await client.call("LMOVE", HERE, THERE, "LEFT", "RIGHT"), "element 0");
+  assert.ok(Math.max(...sizes) < 1000, `messages of ${sizes} bytes`);
+});
