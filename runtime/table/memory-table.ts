@@ -81,7 +81,7 @@ export class MemoryTable {
     this.keys = new HashIndex(this.heap, (ref) => this.keyHashOf(ref));
     this.keyOrder = new OrderedIndex(this.heap, (a, b) => records.compareKeys(a, b));
     this.blocks = new Blocks(records);
-    this.births = KeyBirths.of(pool);
+    this.births = new KeyBirths(pool);
     this.elements = new Elements(this);
     this.cells = new GeneralCells(this, origins);
     this.garbage = new Garbage(this);

@@ -11,6 +11,9 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeCommand, type Reply, ReplyReader } from "./resp.ts";
+import { TestClient } from "./test-client.ts";
+
+const SOCKET = "socket";
 
 /** Says why a differential test is skipped; undefined where redis-server is on the PATH. */
 export function redisServerMissing(): string | undefined {
@@ -46,6 +49,11 @@ export class RedisServer {
     });
   }
 
+  /** A connection of its own. */
+  async connect(): Promise<TestClient> {
+    return new TestClient(await connected(join(this.#folder, SOCKET)));
+  }
+
   async stop(): Promise<void> {
     this.#socket.destroy();
     if (this.#child.exitCode === null) {
@@ -60,7 +68,7 @@ export class RedisServer {
 /** Starts a server with an empty database and these configuration arguments. */
 export async function startRedisServer(...config: string[]): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), "coterie-redis-"));
-  const path = join(folder, "socket");
+  const path = join(folder, SOCKET);
   const args = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", folder, ...config];
   const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise<void>((resolve, reject) => {
@@ -71,8 +79,13 @@ export async function startRedisServer(...config: string[]): Promise<RedisServer
       if (/ready to accept connections/i.test(text)) resolve();
     });
   });
-  const socket = connect(path);
-  await once(socket, "connect");
+  const socket = await connected(path);
   const version = /v=([0-9.]+)/.exec(spawnSync("redis-server", ["--version"]).stdout.toString());
   return new RedisServer(child, socket, folder, version?.[1] ?? "unknown");
+}
+
+async function connected(path: string): Promise<Socket> {
+  const socket = connect(path);
+  await once(socket, "connect");
+  return socket;
 }
