@@ -145,19 +145,22 @@ export class Lists implements Subject {
   }
 
   write(random: Random): Sent {
-    const [from, to] = [below(random, this.#keys.length), below(random, this.#keys.length)];
-    const key = this.#keys[from] as string;
-    if (below(random, 3) > 0) {
-      const move = ["LMOVE", key, this.#keys[to] as string, "LEFT", "RIGHT"];
-      return { commands: [move], acked() {} };
-    }
+    const key = () => this.#keys[below(random, this.#keys.length)] as string;
+    const end = () => (below(random, 2) === 0 ? "LEFT" : "RIGHT");
+    const move = () => ["LMOVE", key(), key(), end(), end()];
+    const choice = below(random, 4);
+    if (choice === 0) return { commands: transaction([move(), move()]), acked() {} };
+    if (choice < 3) return { commands: [move()], acked() {} };
     const element = `e${this.#pushed++}`;
-    const push = ["RPUSH", key, element];
-    // What several workers do together always outlasts it.
+    const push = ["RPUSH", key(), element];
+    const isAlone = below(random, 2) === 0;
+    // What several workers do together always outlasts a power loss.
     const marks = this.#marks.map((mark) => ["SET", mark, element]);
     return {
-      commands: this.#isSynced ? [push] : transaction([push, ...marks]),
-      acked: () => void this.#acked.add(element),
+      commands: isAlone ? [push] : transaction([push, ...marks]),
+      acked: () => {
+        if (this.#isSynced || !isAlone) this.#acked.add(element);
+      },
     };
   }
 
