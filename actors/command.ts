@@ -29,19 +29,19 @@ export interface KeyLookup {
   at(request: Request, i: number): KeyAccess;
 }
 
+/** Commands that are run where their keys are: each on one key, or one that can be split. */
+export type Commands = readonly (readonly Buffer[])[];
+
 /**
- * How a command on keys of several threads is done without copies of them: it peeks at them first,
- * and what it does then is commands that run where the keys are. They are locked in between.
+ * How a command on keys of several threads is done without copies of them: it peeks at the keys, by
+ * commands that read, round after round, and is given what these reply (RESP2, one each); what it
+ * returns is commands that change something. Peeks may reply that a key is of the wrong type; where
+ * another error comes, nothing goes on. The keys are locked from the first peek to the last change. Writes the reply; if it writes none, there is one change, on one key, and the reply is that one's.
  */
-export interface Apart {
-  /** Commands that read: each on one key, or one that can be split. */
-  peeks(request: Request): Buffer[][];
-  /**
-   * Commands that change something, after what the peeks replied (RESP2). Writes the reply; if it
-   * writes none, there is one change, on one key, and the reply is that one's.
-   */
-  changes(request: Request, shown: readonly Buffer[], reply: RespWriter): Buffer[][];
-}
+export type Apart = (
+  request: Request,
+  reply: RespWriter,
+) => Generator<Commands, Commands, readonly Buffer[]>;
 
 /** Several keys in several partitions, in one turn of one thread. */
 export interface KeysCommand extends CommandFacts {

@@ -1,12 +1,13 @@
 /**
- * Commands that need the keys of several partitions at once, over several workers. Some are done where
- * their keys are, whatever the size of what these hold: PREPARE peeks at the keys, and what the command
- * does then is commands on single keys (`Apart` in command.ts). The others, and those that would peek
- * at what their own transaction has written, make all of it run on copies (scratch.ts).
+ * Commands that need the keys of several partitions at once, over several workers. Most are done
+ * where their keys are: they peek at them, and what they do then is commands on single keys (`Apart`
+ * in command.ts). The others, and those that would peek at what their own transaction has written,
+ * make all of it run on copies (scratch.ts).
  *
  * Invariant: what a peek has shown is still so when the changes are made: it is locked, and no
  * step before has written to it.
  */
+import { assert } from "../../runtime/base/assert.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { Apart } from "../command.ts";
 import { type CommandEntry, keyIndexes } from "../command-table.ts";
@@ -55,60 +56,69 @@ function namesOf({ entry, request, keyspace }: Step): string[] {
   });
 }
 
-/** A step that peeks, and which of all peeks are its own. */
-interface PeekingStep {
+/** A step that has not decided yet: what it asks for, and where the answers come. */
+interface Undecided {
   readonly index: number;
-  readonly step: Step;
-  readonly apart: Apart;
-  readonly firstPeek: number;
-  readonly endPeek: number;
+  readonly keyspace: number;
+  readonly reply: RespWriter;
+  readonly rounds: ReturnType<Apart>;
+  /** How many commands it has in this round. */
+  peeks: number;
 }
 
-/** The peeks of a transaction that needs no copies. */
+/** The peeks of a transaction that needs no copies: rounds, until every step has decided. */
 export class Peeks {
+  readonly decisions = new Map<number, Decision>();
   readonly #host: DispatchHost;
-  readonly #steps: PeekingStep[] = [];
-  readonly #segment: Segment;
+  #undecided: Undecided[] = [];
+  #round: Step[] = [];
+  #segment: Segment | undefined;
 
-  constructor(host: DispatchHost, steps: readonly Step[]) {
+  constructor(host: DispatchHost, steps: readonly Step[], protocol: 2 | 3) {
     this.#host = host;
-    const peeks: Step[] = [];
     steps.forEach((step, index) => {
       const apart = gathers(host, step) ? apartOf(step) : undefined;
       if (apart === undefined) return;
-      const firstPeek = peeks.length;
-      peeks.push(...apart.peeks(step.request).map((words) => this.#stepOf(words, step.keyspace)));
-      this.#steps.push({ index, step, apart, firstPeek, endPeek: peeks.length });
+      step.entry.stats.calls++;
+      const reply = new RespWriter({ bytesMax: REPLY_BYTES_MAX, bytesStart: 64 });
+      reply.protocol = protocol;
+      const rounds = apart(step.request, reply);
+      this.#goOn({ index, keyspace: step.keyspace, reply, rounds, peeks: 0 }, []);
     });
-    [this.#segment] = segmentsOf(host, peeks) as [Segment];
   }
 
-  #stepOf(words: readonly Buffer[], keyspace: number): Step {
-    const request = requestOf(words);
-    return { entry: this.#host.table.find(request) as CommandEntry, request, keyspace };
-  }
-
-  /** What the owners are asked to run. */
-  get parts(): readonly Part[] {
+  /** What the owners are asked to run next; nothing: all is decided. */
+  next(): readonly Part[] {
+    [this.#segment] = segmentsOf(this.#host, this.#round) as [Segment];
+    this.#round = [];
     return this.#segment.parts;
   }
 
-  /** What the steps do, by their places, after what the parts have replied. */
-  decide(
-    replies: ReadonlyMap<Part, readonly Buffer[]>,
-    protocol: 2 | 3,
-  ): ReadonlyMap<number, Decision> {
-    const shown = stepReplies(this.#segment, replies).map(({ reply }) => reply as Buffer);
-    const decisions = new Map<number, Decision>();
-    for (const { index, step, apart, firstPeek, endPeek } of this.#steps) {
-      const reply = new RespWriter({ bytesMax: REPLY_BYTES_MAX, bytesStart: 64 });
-      reply.protocol = protocol;
-      step.entry.stats.calls++;
-      const changes = apart
-        .changes(step.request, shown.slice(firstPeek, endPeek), reply)
-        .map((words) => this.#stepOf(words, step.keyspace));
-      decisions.set(index, { changes, reply: reply.at === 0 ? null : reply.take() });
-    }
-    return decisions;
+  /** What they have replied. */
+  take(replies: ReadonlyMap<Part, readonly Buffer[]>): void {
+    const shown = stepReplies(this.#segment as Segment, replies).map(
+      ({ reply }) => reply as Buffer,
+    );
+    const undecided = this.#undecided;
+    this.#undecided = [];
+    for (const one of undecided) this.#goOn(one, shown.splice(0, one.peeks));
   }
+
+  #goOn(one: Undecided, shown: readonly Buffer[]): void {
+    const { index, keyspace, reply, rounds } = one;
+    const { done, value } = rounds.next(shown);
+    const steps = value.map((words) => stepOf(this.#host, words, keyspace));
+    if (done) {
+      this.decisions.set(index, { changes: steps, reply: reply.at === 0 ? null : reply.take() });
+      return;
+    }
+    assert(steps.length > 0, "a round of peeks has some");
+    this.#round.push(...steps);
+    this.#undecided.push({ ...one, peeks: steps.length });
+  }
+}
+
+function stepOf(host: DispatchHost, words: readonly Buffer[], keyspace: number): Step {
+  const request = requestOf(words);
+  return { entry: host.table.find(request) as CommandEntry, request, keyspace };
 }

@@ -5,8 +5,14 @@
  * Invariant: the client is answered once: with what was done, with why nothing was done, or, if a
  * worker died in between, with UNKNOWN, while the rest is done all the same.
  */
-import type { Part, PrepareAnswer } from "../protocols/transactions.ts";
+import type {
+  CommitAnswer,
+  CommitMessage,
+  Part,
+  PrepareAnswer,
+} from "../protocols/transactions.ts";
 import { contentBytes, type KeyContent } from "../vnode/commands/key-content.ts";
+import { isError } from "../vnode/commands/words.ts";
 import { execRefusal, FAILED_INSIDE, KEYS_TOO_LARGE } from "../worker/participant.ts";
 import { needsCopies, Peeks } from "./apart.ts";
 import type { Connection, ReplySlot } from "./connection.ts";
@@ -20,6 +26,7 @@ import {
 } from "./cross-plan.ts";
 import { type Claim, type CrossWorker, INTENT_BYTES_MAX } from "./cross-worker.ts";
 import type { DispatchHost } from "./dispatcher.ts";
+import { MESSAGE_COMMIT } from "./messages.ts";
 import { runOther } from "./other-steps.ts";
 import { arrayOf, encodeError, nilArray } from "./replies.ts";
 import type { Change } from "./scratch.ts";
@@ -42,14 +49,6 @@ const TOO_MANY_LOOKS = `ERR commands about all keys (DBSIZE, KEYS, SCAN ...) cut
 interface WantedKey {
   readonly keyspace: number;
   readonly key: Buffer;
-}
-
-/** What the owners have shown of locked keys. */
-interface Shown {
-  /** Of each wanted key. */
-  readonly contents: (KeyContent | null)[];
-  /** Of each part of the peeks. */
-  readonly replies: Map<Part, readonly Buffer[]>;
 }
 
 export class CrossTransaction {
@@ -87,11 +86,10 @@ export class CrossTransaction {
     const claim = cross.claim(this.#isWrite ? id : `r${id}`);
     try {
       const keys = isBeside ? this.#keys() : [];
-      const peeks = new Peeks(this.#host, isBeside ? [] : steps);
-      const shown = await this.#prepare(claim, vnodes, keys, peeks.parts);
-      if (shown === null) return;
-      if (isBeside) await this.#runBeside(claim, keys, shown.contents);
-      else await this.#runInPlace(claim, peeks.decide(shown.replies, this.#job.client.protocol));
+      const contents = await this.#prepare(claim, vnodes, keys);
+      if (contents === null) return;
+      if (isBeside) await this.#runBeside(claim, keys, contents);
+      else await this.#runInPlace(claim);
     } finally {
       cross.release(claim);
     }
@@ -143,16 +141,13 @@ export class CrossTransaction {
     return [...keys.values()];
   }
 
-  /** Locks worker after worker; null after the answer why not. */
+  /** Locks worker after worker; the wanted keys' contents, or null after the answer why not. */
   async #prepare(
     claim: Claim,
     vnodes: ReadonlyMap<number, readonly number[]>,
     keys: readonly WantedKey[],
-    peeks: readonly Part[],
-  ): Promise<Shown | null> {
+  ): Promise<(KeyContent | null)[] | null> {
     const contents: (KeyContent | null)[] = keys.map(() => null);
-    const replies = new Map<Part, readonly Buffer[]>();
-    const peeksOf = byWorker(this.#host, peeks);
     const workers = [...vnodes.keys()].sort((a, b) => a - b);
     let bytesLeft = CONTENT_BYTES_MAX;
     for (const worker of workers) {
@@ -162,7 +157,6 @@ export class CrossTransaction {
         watched: this.#job.watched.filter((key) => this.#ownerOf(key) === worker),
         keys: places.map((i) => keys[i] as WantedKey),
         contentBytesMax: bytesLeft,
-        peeks: peeksOf.get(worker) ?? [],
         isWrite: this.#isWrite,
         deniesOom: this.#job.steps.some((step) => hasKeys(step) && step.entry.deniesOom),
       });
@@ -181,9 +175,8 @@ export class CrossTransaction {
         contents[place] = content;
         if (content !== null) bytesLeft -= contentBytes(content);
       });
-      noteReplies(replies, peeksOf.get(worker) ?? [], value.shown);
     }
-    return { contents, replies };
+    return contents;
   }
 
   #refuseAnswer(answer: Exclude<PrepareAnswer, { kind: "ready" }>): void {
@@ -199,8 +192,10 @@ export class CrossTransaction {
   // ---- the second phase ---------------------------------------------------------------------------
 
   /** Every command runs where its partition is. */
-  async #runInPlace(claim: Claim, decided: ReadonlyMap<number, Decision>): Promise<void> {
+  async #runInPlace(claim: Claim): Promise<void> {
     const { steps } = this.#job;
+    const decided = await this.#decide(claim);
+    if (decided === null) return;
     const segments = segmentsOf(this.#host, steps, decided);
     const parts = segments.flatMap((segment) => segment.parts);
     const nowMs = await this.#log(claim, parts);
@@ -219,6 +214,37 @@ export class CrossTransaction {
     }
     this.#cross.done(claim.id);
     this.#answerReplies(replies);
+  }
+
+  /** What the steps do that peek at their keys; null after a refusal. */
+  async #decide(claim: Claim): Promise<ReadonlyMap<number, Decision> | null> {
+    const { client, steps } = this.#job;
+    const peeks = new Peeks(this.#host, steps, client.protocol);
+    for (let parts = peeks.next(); parts.length > 0; parts = peeks.next()) {
+      const replies = await this.#peek(claim, parts);
+      if (replies === null) return null;
+      peeks.take(replies);
+    }
+    return peeks.decisions;
+  }
+
+  /** Has every owner run parts that read; null after a refusal. */
+  async #peek(claim: Claim, parts: readonly Part[]): Promise<Map<Part, readonly Buffer[]> | null> {
+    const found = new Map<Part, readonly Buffer[]>();
+    const { nowMs } = this.#host;
+    const asks = [...byWorker(this.#host, parts)].map(async ([worker, own]) => {
+      const message = { id: "", nowMs, protocol: 2, parts: own } satisfies CommitMessage;
+      const asked = await this.#cross.ask<CommitAnswer>(worker, MESSAGE_COMMIT, message);
+      if (asked.kind === "failed") return asked.text;
+      this.#gate = Math.max(this.#gate, asked.gate);
+      noteReplies(found, own, asked.value.replies);
+      return null;
+    });
+    const failures = (await Promise.all(asks)).filter((text) => text !== null);
+    const refusal = claim.isLost ? LOST : (failures[0] ?? failureIn([...found.values()].flat()));
+    if (refusal === undefined) return found;
+    this.#refuse(refusal);
+    return null;
   }
 
   /** The commands run beside the data, and the owners take over what has changed. */
@@ -311,6 +337,12 @@ export class CrossTransaction {
     }
     return found;
   }
+}
+
+/** The error among replies of peeks that says nothing of their keys: these are too large, say. */
+function failureIn(replies: readonly Buffer[]): string | undefined {
+  const texts = replies.flatMap((reply) => (isError(reply) ? [reply.toString("latin1", 1)] : []));
+  return texts.find((text) => !text.startsWith("WRONGTYPE"))?.trimEnd();
 }
 
 /** Notes which part has replied what. */

@@ -2,8 +2,9 @@
  * What workers say to each other about transactions over several of them: plain values, packed.
  *
  *   coordinator (the client's worker)            owners of the partitions, itself among them
- *     PREPARE  partitions, WATCH marks   ──────▶   lock, check, peek, show contents
- *     SYNC                               ──────▶   what they hold is durable
+ *     PREPARE  partitions, WATCH marks   ──────▶   lock, check, show contents
+ *     COMMIT   peeks                     ──────▶   read
+ *     SYNC                               ──────▶   make durable what they hold
  *     log the intent, sync it
  *     COMMIT   parts                     ──────▶   run each part at most once (by its op id)
  *     RELEASE                            ──────▶   unlock
@@ -62,20 +63,13 @@ export interface PrepareMessage {
   /** Keys whose contents are asked for, and the memory that these may take (`contentBytes`). */
   readonly keys: readonly KeyMessage[];
   readonly contentBytesMax: number;
-  /** Commands that only read, whose replies are asked for. */
-  readonly peeks: readonly Part[];
   /** It will change something; and may need memory for that. */
   readonly isWrite: boolean;
   readonly deniesOom: boolean;
 }
 
 export type PrepareAnswer =
-  | {
-      readonly kind: "ready";
-      readonly contents: readonly (KeyContent | null)[];
-      /** Replies of the peeks (RESP2), in order. */
-      readonly shown: readonly Buffer[];
-    }
+  | { readonly kind: "ready"; readonly contents: readonly (KeyContent | null)[] }
   | { readonly kind: "changed" }
   | { readonly kind: "refused"; readonly text: string };
 
@@ -94,6 +88,7 @@ export interface Part {
 }
 
 export interface CommitMessage {
+  /** The transaction; empty: its peeks, which only read. */
   readonly id: string;
   /** The wall time that expiries count from, ms. */
   readonly nowMs: number;

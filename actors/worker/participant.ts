@@ -50,6 +50,7 @@ const REPLIES_TOO_LONG = encodeError(
 /** What the transaction must carry from worker to worker is too much. */
 export const KEYS_TOO_LARGE =
   "ERR these keys are too large to be moved between worker threads: use a {hash tag}";
+const PEEKS_TOO_LONG = encodeError(KEYS_TOO_LARGE);
 /** How often a part that throws is tried. */
 const TRIES_MAX = 3;
 
@@ -149,13 +150,13 @@ export class Participant {
     done({ kind: "done", replies } satisfies ExecAnswer, executor.gate);
   }
 
-  #run(step: Step, protocol: 2 | 3): Buffer {
+  #run(step: Step, protocol: 2 | 3, tooLong = REPLIES_TOO_LONG): Buffer {
     const writer = new RespWriter({ bytesMax: this.#replyBytesLeft, bytesStart: 64 });
     writer.protocol = protocol;
     step.entry.stats.calls++;
     this.#host.stats.commands++;
     runStep(this.#host, step, writer);
-    if (writer.overflowed) return REPLIES_TOO_LONG;
+    if (writer.overflowed) return tooLong;
     this.#replyBytesLeft -= writer.at;
     return writer.take();
   }
@@ -210,13 +211,7 @@ export class Participant {
     if (!this.#isUnchanged(message.watched)) return { answer: { kind: "changed" }, gate: 0 };
     const found = this.#contentsOf(message);
     if (found === null) return refused(KEYS_TOO_LARGE);
-    const shown = this.#peek(message.peeks);
-    if (typeof shown === "string") return refused(shown);
-    const { contents, gate } = found;
-    return {
-      answer: { kind: "ready", contents, shown },
-      gate: Math.max(gate, host.executor.gate),
-    };
+    return { answer: { kind: "ready", contents: found.contents }, gate: found.gate };
   }
 
   /** What keys hold, and the gate of who sees it; null: it takes too much memory. */
@@ -234,19 +229,6 @@ export class Participant {
       contents.push(content);
     }
     return { contents, gate };
-  }
-
-  /** What commands that read reply, or why the transaction fails. */
-  #peek(parts: readonly Part[]): Buffer[] | string {
-    const host = this.#host;
-    const mark = host.mark();
-    try {
-      const replies = this.#runParts({ id: "", nowMs: host.nowMs, protocol: 2, parts });
-      return replies.includes(REPLIES_TOO_LONG) ? KEYS_TOO_LARGE : replies;
-    } catch (error) {
-      host.rollBack(mark, error);
-      return FAILED_INSIDE;
-    }
   }
 
   #accessOf(keyspace: number, key: Buffer) {
@@ -305,7 +287,8 @@ export class Participant {
       if (entry.kind === "command") {
         const request = requestOf(entry.args);
         const found = this.#host.table.find(request) as CommandEntry;
-        replies.push(this.#run({ entry: found, request, keyspace }, message.protocol));
+        const tooLong = message.id === "" ? PEEKS_TOO_LONG : REPLIES_TOO_LONG;
+        replies.push(this.#run({ entry: found, request, keyspace }, message.protocol, tooLong));
         continue;
       }
       const { key, content } = entry;

@@ -6,8 +6,7 @@
 import { equalBytes } from "../../../runtime/base/bytes.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
-import { type Apart, type KeyLookup, type KeysCommand, keysCommand } from "../../command.ts";
-import { keyIndexes } from "../../command-facts.ts";
+import { type Apart, type KeyLookup, keysCommand } from "../../command.ts";
 import { FOUND, LIST, MISSING, REFUSED } from "../key-access.ts";
 import { readAtLeast } from "./arguments.ts";
 import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
@@ -60,44 +59,36 @@ function moveElement(
   target.elements.push(to === HEAD, value, 0, value.length);
 }
 
-/** The ends that a command names. */
-interface Ends {
-  readonly from: number;
-  readonly to: number;
+/** As `moveElement`, of lists on two threads: the element is popped here and pushed there. */
+function* moveApart(
+  request: Request,
+  reply: RespWriter,
+  from: number,
+  to: number,
+): ReturnType<Apart> {
+  const [source, target] = [request.bytesAt(1), request.bytesAt(2)];
+  const [element, length] = (yield [
+    words("LINDEX", source, from === HEAD ? "0" : "-1"),
+    words("LLEN", target),
+  ]) as [Buffer, Buffer];
+  const value = isError(element) ? null : bulkIn(element);
+  const error = [element, length].find(isError);
+  if (value === null && !isError(element)) reply.nil();
+  else if (error !== undefined) reply.raw(error, 0, error.length);
+  if (value === null || error !== undefined) return [];
+  reply.bulk(value, 0, value.length);
+  return [
+    words(from === HEAD ? "LPOP" : "RPOP", source),
+    words(to === HEAD ? "LPUSH" : "RPUSH", target, value),
+  ];
 }
 
-/** A move between lists of two threads: the element is looked at, popped here and pushed there. */
-function moveApart(endsOf: (request: Request) => Ends): Apart {
-  return {
-    peeks(request) {
-      const { from, to } = endsOf(request);
-      if (from === NEITHER || to === NEITHER) return [];
-      const [source, target] = [request.bytesAt(1), request.bytesAt(2)];
-      return [words("LINDEX", source, from === HEAD ? "0" : "-1"), words("LLEN", target)];
-    },
-    changes(request, [element, length], reply) {
-      if (element === undefined || length === undefined) {
-        reply.error(SYNTAX_ERROR);
-        return [];
-      }
-      const value = isError(element) ? null : bulkIn(element);
-      if (value === null) {
-        if (isError(element)) reply.raw(element, 0, element.length);
-        else reply.nil();
-        return [];
-      }
-      if (isError(length)) {
-        reply.raw(length, 0, length.length);
-        return [];
-      }
-      reply.bulk(value, 0, value.length);
-      const { from, to } = endsOf(request);
-      return [
-        words(from === HEAD ? "LPOP" : "RPOP", request.bytesAt(1)),
-        words(to === HEAD ? "LPUSH" : "RPUSH", request.bytesAt(2), value),
-      ];
-    },
-  };
+/** Where LMOVE takes and puts the element; undefined: the error is in the reply. */
+function readEnds(request: Request, reply: RespWriter): [from: number, to: number] | undefined {
+  const [from, to] = [endOf(request, 3), endOf(request, 4)];
+  if (from !== NEITHER && to !== NEITHER) return [from, to];
+  reply.error(SYNTAX_ERROR);
+  return undefined;
 }
 
 const lmove = keysCommand({
@@ -111,12 +102,13 @@ const lmove = keysCommand({
     "Returns an element after popping it from one list and pushing it to another. Deletes the list if the last element was moved.",
   complexity: "O(1)",
   syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
-  apart: moveApart((request) => ({ from: endOf(request, 3), to: endOf(request, 4) })),
+  *apart(request, reply) {
+    const ends = readEnds(request, reply);
+    return ends === undefined ? [] : yield* moveApart(request, reply, ...ends);
+  },
   execute(keys, request, reply) {
-    const from = endOf(request, 3);
-    const to = endOf(request, 4);
-    if (from === NEITHER || to === NEITHER) reply.error(SYNTAX_ERROR);
-    else moveElement(keys, request, reply, from, to);
+    const ends = readEnds(request, reply);
+    if (ends !== undefined) moveElement(keys, request, reply, ...ends);
   },
 });
 
@@ -131,13 +123,13 @@ const rpoplpush = keysCommand({
     "Returns the last element of a list after removing and pushing it to another list. Deletes the list if the last element was popped.",
   complexity: "O(1)",
   syntax: "source destination",
-  apart: moveApart(() => ({ from: TAIL, to: HEAD })),
+  apart: (request, reply) => moveApart(request, reply, TAIL, HEAD),
   execute(keys, request, reply) {
     moveElement(keys, request, reply, TAIL, HEAD);
   },
 });
 
-const lmpop: KeysCommand = keysCommand({
+const lmpop = keysCommand({
   name: "LMPOP",
   arity: -4,
   flags: ["write", "movablekeys"],
@@ -149,26 +141,21 @@ const lmpop: KeysCommand = keysCommand({
   complexity:
     "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
   syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
-  apart: {
-    peeks(request) {
-      return keyIndexes(lmpop, request).map((i) => words("LLEN", request.bytesAt(i)));
-    },
-    changes(request, lengths, reply) {
-      const pop = readPop(request, reply);
-      if (pop === undefined) return [];
-      const first = lengths.findIndex((length) => isError(length) || integerIn(length) > 0);
-      const length = lengths[first];
-      if (length === undefined) {
-        reply.nilArray();
-        return [];
-      }
-      if (isError(length)) {
-        reply.raw(length, 0, length.length);
-        return [];
-      }
+  *apart(request, reply) {
+    const pop = readPop(request, reply);
+    if (pop === undefined) return [];
+    const keys: Buffer[] = [];
+    for (let i = 2; i < pop.keysEnd; i++) keys.push(request.bytesAt(i));
+    const lengths = yield keys.map((key) => words("LLEN", key));
+    const first = lengths.findIndex((length) => isError(length) || integerIn(length) > 0);
+    const [key, length] = [keys[first], lengths[first]];
+    if (key === undefined || length === undefined) reply.nilArray();
+    else if (isError(length)) reply.raw(length, 0, length.length);
+    else {
       const end = pop.atHead ? "LEFT" : "RIGHT";
-      return [words("LMPOP", "1", request.bytesAt(2 + first), end, "COUNT", String(pop.count))];
-    },
+      return [words("LMPOP", "1", key, end, "COUNT", String(pop.count))];
+    }
+    return [];
   },
   execute(keys, request, reply) {
     const pop = readPop(request, reply);

@@ -74,20 +74,16 @@ const msetnx = keysCommand({
   summary: "Atomically sets the string values of keys only when none of the keys exists.",
   complexity: "O(N) where N is the number of keys to set.",
   syntax: "key value [key value ...]",
-  apart: {
-    peeks(request) {
-      const keys: Buffer[] = [];
-      for (let i = 1; i < request.count; i += 2) keys.push(request.bytesAt(i));
-      return [words("EXISTS", ...keys)];
-    },
-    changes(request, [there], reply) {
-      const isFree = there !== undefined && integerIn(there) === 0;
-      reply.integer(isFree ? 1 : 0);
-      if (!isFree) return [];
-      const pairs: Buffer[] = [];
-      for (let i = 1; i < request.count; i++) pairs.push(request.bytesAt(i));
-      return [words("MSET", ...pairs)];
-    },
+  *apart(request, reply) {
+    const [keys, pairs]: [Buffer[], Buffer[]] = [[], []];
+    for (let i = 1; i < request.count; i++) {
+      pairs.push(request.bytesAt(i));
+      if (i % 2 === 1) keys.push(request.bytesAt(i));
+    }
+    const [there] = (yield [words("EXISTS", ...keys)]) as [Buffer];
+    const isFree = integerIn(there) === 0;
+    reply.integer(isFree ? 1 : 0);
+    return isFree ? [words("MSET", ...pairs)] : [];
   },
   execute(keys, request, reply) {
     if (!hasPairs(request, "MSETNX", reply)) return;

@@ -11,6 +11,14 @@ import { type KeyLookup, type KeysCommand, keysCommand } from "../../command.ts"
 import { type KeyAccess, REFUSED, SET } from "../key-access.ts";
 import { readAtLeast } from "./arguments.ts";
 import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
+import {
+  type CombineApart,
+  intersectApart,
+  readSetsApart,
+  subtractApart,
+  uniteApart,
+} from "./set-algebra-apart.ts";
+import { words } from "./words.ts";
 
 const TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
 const NEGATIVE_LIMIT = "ERR LIMIT can't be negative";
@@ -111,14 +119,23 @@ function subtract(sets: Sets): readonly Buffer[] {
   return members;
 }
 
+// ---- commands -----------------------------------------------------------------------------------
+
 interface AlgebraFacts {
   readonly name: string;
   readonly summary: string;
   readonly complexity: string;
   readonly combine: Combine;
+  readonly combineApart: CombineApart;
 }
 
-function replyCommand({ name, summary, complexity, combine }: AlgebraFacts): KeysCommand {
+function replyMembers(members: readonly Buffer[], reply: RespWriter): void {
+  reply.set(members.length);
+  for (const member of members) reply.bulk(member, 0, member.length);
+}
+
+function replyCommand(facts: AlgebraFacts): KeysCommand {
+  const { name, summary, complexity, combine, combineApart } = facts;
   return keysCommand({
     name,
     arity: -2,
@@ -129,17 +146,20 @@ function replyCommand({ name, summary, complexity, combine }: AlgebraFacts): Key
     summary,
     complexity,
     syntax: "key [key ...]",
+    *apart(request, reply) {
+      const sets = yield* readSetsApart(request, 1, request.count, reply);
+      if (sets !== undefined) replyMembers(yield* combineApart(sets), reply);
+      return [];
+    },
     execute(keys, request, reply) {
       const sets = readSets(keys, request, 1, request.count, reply);
-      if (sets === undefined) return;
-      const members = combine(sets);
-      reply.set(members.length);
-      for (const member of members) reply.bulk(member, 0, member.length);
+      if (sets !== undefined) replyMembers(combine(sets), reply);
     },
   });
 }
 
-function storeCommand({ name, summary, complexity, combine }: AlgebraFacts): KeysCommand {
+function storeCommand(facts: AlgebraFacts): KeysCommand {
+  const { name, summary, complexity, combine, combineApart } = facts;
   return keysCommand({
     name,
     arity: -3,
@@ -150,6 +170,15 @@ function storeCommand({ name, summary, complexity, combine }: AlgebraFacts): Key
     summary,
     complexity,
     syntax: "destination key [key ...]",
+    *apart(request, reply) {
+      const sets = yield* readSetsApart(request, 2, request.count, reply);
+      if (sets === undefined) return [];
+      const members = yield* combineApart(sets);
+      reply.integer(members.length);
+      const target = request.bytesAt(1);
+      const removal = words("DEL", target);
+      return members.length === 0 ? [removal] : [removal, words("SADD", target, ...members)];
+    },
     execute(keys, request, reply) {
       const sets = readSets(keys, request, 2, request.count, reply);
       if (sets === undefined) return;
@@ -166,6 +195,7 @@ function storeCommand({ name, summary, complexity, combine }: AlgebraFacts): Key
 }
 
 const intersectAll: Combine = (sets) => intersect(sets, Number.POSITIVE_INFINITY);
+const intersectAllApart: CombineApart = (sets) => intersectApart(sets, Number.POSITIVE_INFINITY);
 const intersection =
   "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.";
 const total = "O(N) where N is the total number of elements in all given sets.";
@@ -175,6 +205,7 @@ const sinter = replyCommand({
   summary: "Returns the intersect of multiple sets.",
   complexity: intersection,
   combine: intersectAll,
+  combineApart: intersectAllApart,
 });
 
 const sunion = replyCommand({
@@ -182,6 +213,7 @@ const sunion = replyCommand({
   summary: "Returns the union of multiple sets.",
   complexity: total,
   combine: unite,
+  combineApart: uniteApart,
 });
 
 const sdiff = replyCommand({
@@ -189,6 +221,7 @@ const sdiff = replyCommand({
   summary: "Returns the difference of multiple sets.",
   complexity: total,
   combine: subtract,
+  combineApart: subtractApart,
 });
 
 const sinterstore = storeCommand({
@@ -196,6 +229,7 @@ const sinterstore = storeCommand({
   summary: "Stores the intersect of multiple sets in a key.",
   complexity: intersection,
   combine: intersectAll,
+  combineApart: intersectAllApart,
 });
 
 const sunionstore = storeCommand({
@@ -203,6 +237,7 @@ const sunionstore = storeCommand({
   summary: "Stores the union of multiple sets in a key.",
   complexity: total,
   combine: unite,
+  combineApart: uniteApart,
 });
 
 const sdiffstore = storeCommand({
@@ -210,6 +245,7 @@ const sdiffstore = storeCommand({
   summary: "Stores the difference of multiple sets in a key.",
   complexity: total,
   combine: subtract,
+  combineApart: subtractApart,
 });
 
 const sintercard = keysCommand({
@@ -222,22 +258,44 @@ const sintercard = keysCommand({
   summary: "Returns the number of members of the intersect of multiple sets.",
   complexity: intersection,
   syntax: "numkeys key [key ...] [LIMIT limit]",
+  *apart(request, reply) {
+    const asked = readCard(request, reply);
+    if (asked === undefined) return [];
+    const sets = yield* readSetsApart(request, 2, asked.keysEnd, reply);
+    if (sets === undefined) return [];
+    const members = yield* intersectApart(sets, asked.limit);
+    reply.integer(members.length);
+    return [];
+  },
   execute(keys, request, reply) {
-    if (!readAtLeast(request, 1, 1, BAD_NUMKEYS, reply)) return;
-    const end = 2 + request.integerValue;
-    if (end > request.count) {
-      reply.error(TOO_MANY_KEYS);
-      return;
-    }
-    const limit = readLimit(request, end, reply);
-    if (limit < 0) return;
-    const sets = readSets(keys, request, 2, end, reply);
+    const asked = readCard(request, reply);
+    if (asked === undefined) return;
+    const { keysEnd, limit } = asked;
+    const sets = readSets(keys, request, 2, keysEnd, reply);
     if (sets === undefined) return;
     const [only = 0] = sets.counts;
     const size = sets.counts.length === 1 ? only : intersect(sets, limit).length;
     reply.integer(Math.min(limit, size));
   },
 });
+
+/** What SINTERCARD's arguments say: keys from argument 2 on. */
+interface Card {
+  readonly keysEnd: number;
+  readonly limit: number;
+}
+
+/** Undefined: the error is in the reply. */
+function readCard(request: Request, reply: RespWriter): Card | undefined {
+  if (!readAtLeast(request, 1, 1, BAD_NUMKEYS, reply)) return undefined;
+  const keysEnd = 2 + request.integerValue;
+  if (keysEnd > request.count) {
+    reply.error(TOO_MANY_KEYS);
+    return undefined;
+  }
+  const limit = readLimit(request, keysEnd, reply);
+  return limit < 0 ? undefined : { keysEnd, limit };
+}
 
 /** Reads [LIMIT limit] from argument `first` on; Infinity: none; -1: an error is replied. */
 function readLimit(request: Request, first: number, reply: RespWriter): number {

@@ -159,26 +159,25 @@ const smove = keysCommand({
   summary: "Moves a member from one set to another.",
   complexity: "O(1)",
   syntax: "source destination member",
-  apart: {
-    peeks(request) {
-      const [source, target] = [request.bytesAt(1), request.bytesAt(2)];
-      const member = request.bytesAt(3);
-      return [words("SCARD", source), words("SCARD", target), words("SISMEMBER", source, member)];
-    },
-    changes(request, shown, reply) {
-      const [source, target, found] = shown as [Buffer, Buffer, Buffer];
-      const isThere = !isError(source) && integerIn(source) > 0;
-      const error = isThere ? target : source;
-      if (isError(error)) {
-        reply.raw(error, 0, error.length);
-        return [];
-      }
-      const isMoved = integerIn(found) === 1;
-      reply.integer(isMoved ? 1 : 0);
-      if (!isMoved) return [];
-      const member = request.bytesAt(3);
-      return [words("SREM", request.bytesAt(1), member), words("SADD", request.bytesAt(2), member)];
-    },
+  *apart(request, reply) {
+    const [source, target, member] = [1, 2, 3].map((i) => request.bytesAt(i)) as [
+      Buffer,
+      Buffer,
+      Buffer,
+    ];
+    const [from, to, found] = (yield [
+      words("SCARD", source),
+      words("SCARD", target),
+      words("SISMEMBER", source, member),
+    ]) as [Buffer, Buffer, Buffer];
+    const error = !isError(from) && integerIn(from) > 0 ? to : from;
+    if (isError(error)) {
+      reply.raw(error, 0, error.length);
+      return [];
+    }
+    const isMoved = integerIn(found) === 1;
+    reply.integer(isMoved ? 1 : 0);
+    return isMoved ? [words("SREM", source, member), words("SADD", target, member)] : [];
   },
   execute(keys, request, reply) {
     const { bytes, starts, ends } = request;

@@ -1,4 +1,6 @@
 /** Commands as words, and what they reply: for commands that are made of others (`Apart`). */
+import { endOfReply } from "../../gateway/replies.ts";
+
 const MINUS = 0x2d;
 const LF = 10;
 const CRLF_BYTES = 2;
@@ -22,4 +24,15 @@ export function integerIn(reply: Buffer): number {
 export function bulkIn(reply: Buffer): Buffer | null {
   const start = reply.indexOf(LF) + 1;
   return start === reply.length ? null : reply.subarray(start, reply.length - CRLF_BYTES);
+}
+
+/** The items of an array reply, encoded. */
+export function itemsIn(reply: Buffer): Buffer[] {
+  const items: Buffer[] = [];
+  for (let at = reply.indexOf(LF) + 1; at < reply.length; ) {
+    const end = endOfReply(reply, at);
+    items.push(reply.subarray(at, end));
+    at = end;
+  }
+  return items;
 }

@@ -1,12 +1,21 @@
 /** Commands over keys of several workers that are done where the keys are, without copies of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MESSAGE_PREPARE } from "../../../actors/gateway/messages.ts";
-import type { PrepareAnswer, PrepareMessage } from "../../../actors/protocols/transactions.ts";
+import type { Outcome } from "../../../actors/gateway/exchange.ts";
+import { MESSAGE_COMMIT, MESSAGE_PREPARE } from "../../../actors/gateway/messages.ts";
+import { encodeError } from "../../../actors/gateway/replies.ts";
+import type {
+  CommitAnswer,
+  CommitMessage,
+  PrepareAnswer,
+  PrepareMessage,
+} from "../../../actors/protocols/transactions.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { KEYS_TOO_LARGE, Participant } from "../../../actors/worker/participant.ts";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
+import { pack } from "../../../runtime/codec/pack.ts";
 import { keyOn, partitionOfKey } from "../../support/placement.ts";
+import type { Plain } from "../../support/resp.ts";
 import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
 /** Keys on all of three workers: four that are mostly lists, four sets, four strings. */
@@ -34,11 +43,12 @@ class Commands {
   /** A command of those that are done apart, or one that fills their keys. */
   next(): string[] {
     const word = String(below(this.#random, 6));
-    switch (below(this.#random, 9)) {
+    switch (below(this.#random, 14)) {
       case 0:
         return ["RPUSH", this.#key(0), word, String(below(this.#random, 6))];
       case 1:
-        return ["SADD", this.#key(1), word, String(below(this.#random, 6))];
+      case 9:
+        return ["SADD", this.#key(1), "1", word, String(below(this.#random, 6))];
       case 2:
         return ["LMOVE", this.#key(0), this.#key(0), this.#of(SIDES), this.#of(SIDES)];
       case 3:
@@ -53,8 +63,26 @@ class Commands {
         );
       case 7:
         return this.#pop();
-      default:
+      case 8:
         return ["DEL", this.#of(KEYS)];
+      default:
+        return this.#combination();
+    }
+  }
+
+  #combination(): string[] {
+    const keys = Array.from({ length: 1 + below(this.#random, 3) }, () => this.#key(1));
+    const name = this.#of(["SINTER", "SUNION", "SDIFF"]);
+    switch (below(this.#random, 3)) {
+      case 0:
+        return [name, ...keys];
+      case 1:
+        return [`${name}STORE`, this.#key(1), ...keys];
+      default: {
+        const options = this.#of([[], ["LIMIT", "2"], ["LIMIT", "0"], ["LIMIT", "-1"], ["LIMIT"]]);
+        const count = String(keys.length);
+        return ["SINTERCARD", this.#of([count, count, count, "0", "3"]), ...keys, ...options];
+      }
     }
   }
 
@@ -63,6 +91,16 @@ class Commands {
     const options = this.#of([[], [], ["COUNT", "2"], ["COUNT", "0"], ["COUNT"], ["TOTAL", "2"]]);
     return ["LMPOP", this.#of(["3", "3", "3", "0"]), ...keys, this.#of(SIDES), ...options];
   }
+}
+
+/** Replies, the members of sets in an order of their own: Redis promises none. */
+function sorted(commands: readonly string[][], replies: readonly Plain[]): Plain[] {
+  return replies.map((reply, i) => {
+    const name = commands[i]?.[0] ?? "";
+    if (name === "EXEC" && Array.isArray(reply)) return sorted(commands.slice(1), reply);
+    const isSet = ["SINTER", "SUNION", "SDIFF"].includes(name) && Array.isArray(reply);
+    return isSet ? [...reply].sort() : reply;
+  });
 }
 
 /** What all keys hold. */
@@ -83,12 +121,14 @@ test("what is done apart over workers replies and leaves what one worker does, i
     using left = await one.connect();
     using right = await three.connect(seed % 3);
     const both = async (batch: readonly string[][]) => {
-      const replies = await Promise.all([left.pipeline(...batch), right.pipeline(...batch)]);
-      assert.deepEqual(replies[1], replies[0], `SEED=${seed}: ${JSON.stringify(batch)}`);
+      const [expected, actual] = await Promise.all(
+        [left, right].map(async (client) => sorted(batch, await client.pipeline(...batch))),
+      );
+      assert.deepEqual(actual, expected, `SEED=${seed}: ${JSON.stringify(batch)}`);
     };
     await both([["FLUSHALL"]]);
     if (seed % 2 === 0) await Promise.all([left.call("HELLO", "3"), right.call("HELLO", "3")]);
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 50; round++) {
       const batch = Array.from({ length: 1 + below(random, 4) }, () => commands.next());
       await both(below(random, 2) === 0 ? batch : [["MULTI"], ...batch, ["EXEC"]]);
     }
@@ -118,6 +158,14 @@ test("nothing to move is nil in the protocol of the client", async () => {
   assert.deepEqual(filled, ["_\r\n"]);
 });
 
+test("SINTERCARD over several workers counts up to its limit", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  for (const key of [HERE, THERE]) await client.call("SADD", key, "a", "b", "c", "d");
+  assert.equal(await client.call("SINTERCARD", "2", HERE, THERE, "LIMIT", "3"), 3);
+  assert.equal(await client.call("SINTERCARD", "2", HERE, THERE), 4);
+});
+
 test("a command that would peek at what its own transaction flushes is refused", async () => {
   await using node = await WorkerNode.start({ workers: 3 });
   using client = await node.connect(0);
@@ -140,7 +188,6 @@ function prepare(node: WorkerNode, wanted: Partial<PrepareMessage>): Promise<Pre
     watched: [],
     keys: [],
     contentBytesMax: 0,
-    peeks: [],
     isWrite: true,
     deniesOom: true,
     ...wanted,
@@ -158,14 +205,63 @@ function prepare(node: WorkerNode, wanted: Partial<PrepareMessage>): Promise<Pre
 
 const REFUSED = { kind: "refused", text: KEYS_TOO_LARGE };
 
-test("a peek at what is too large to be carried refuses the transaction and unlocks", async () => {
+test("a peek at what is too large to be carried says so", async () => {
   await using node = await WorkerNode.start({ workers: 3 });
   using client = await node.connect(0);
   await client.call("RPUSH", HERE, "x".repeat(300));
+  const [, owner] = node.workers;
+  assert.ok(owner);
   const args = ["LINDEX", HERE, "0"].map((word) => Buffer.from(word));
   const partition = partitionOfKey(HERE, NODE_PARTITIONS);
   const peek = { number: 0, keyspace: 0, partition, entries: [{ kind: "command" as const, args }] };
-  assert.deepEqual(await prepare(node, { peeks: [peek] }), REFUSED);
+  const message: CommitMessage = { id: "", nowMs: owner.nowMs, protocol: 2, parts: [peek] };
+  const { replies } = await new Promise<CommitAnswer>((resolve) => {
+    owner.beginTurn();
+    const participant = new Participant(owner, 250);
+    participant.serve(MESSAGE_COMMIT, message, (answer) => resolve(answer as CommitAnswer));
+  });
+  assert.deepEqual(replies.map(String), [`-${KEYS_TOO_LARGE}\r\n`]);
+});
+
+const TOO_LARGE = pack({ replies: [encodeError(KEYS_TOO_LARGE)] });
+const FAILED_PEEKS: readonly { what: string; outcome: Outcome; error: RegExp }[] = [
+  { what: "is too large", outcome: { kind: "answer", bytes: TOO_LARGE }, error: /too large/ },
+  { what: "is lost", outcome: { kind: "failed", text: "ERR gone" }, error: /ERR gone/ },
+];
+for (const { what, outcome, error } of FAILED_PEEKS) {
+  test(`a command whose peek ${what} changes nothing and unlocks`, async () => {
+    await using node = await WorkerNode.start({ workers: 3 });
+    using client = await node.connect(0);
+    await client.call("RPUSH", HERE, "a");
+    const [worker] = node.workers;
+    assert.ok(worker);
+    const { exchange } = worker;
+    const request = exchange.request.bind(exchange);
+    exchange.request = (owner, kind, message, nowMs) => {
+      return kind === MESSAGE_COMMIT
+        ? Promise.resolve(outcome)
+        : request(owner, kind, message, nowMs);
+    };
+    const refused = await client.call("RPOPLPUSH", HERE, THERE);
+    assert.match(JSON.stringify(refused), error);
+    exchange.request = request;
+    assert.equal(await client.call("RPOPLPUSH", HERE, THERE), "a");
+  });
+}
+
+test("what was peeked at counts for nothing once a worker that had locked it has died", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { cross, exchange } = worker;
+  const request = exchange.request.bind(exchange);
+  exchange.request = (owner, kind, message, nowMs) => {
+    if (kind === MESSAGE_COMMIT) cross.workerDied(1);
+    return request(owner, kind, message, nowMs);
+  };
+  const refused = await client.call("SINTER", HERE, THERE);
+  assert.match(JSON.stringify(refused), /TRYAGAIN a worker thread of this transaction restarts/);
 });
 
 test("copies of keys take no more memory than they may", async () => {
