@@ -16,6 +16,8 @@ export interface KeyContent {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** Elements that are carried at a time. */
+const PART_ELEMENTS = 16_384;
 /** What a name or a value takes in memory beside its bytes: it is a buffer of its own. */
 const BUFFER_BYTES = 128;
 
@@ -34,6 +36,11 @@ export function takeContent(
   key: KeyAccess,
   bytesMax: number = Number.POSITIVE_INFINITY,
 ): KeyContent | null {
+  return takePart(key, 0, key.elements.count, bytesMax);
+}
+
+/** As `takeContent`, of the elements of a collection from one rank to another. */
+function takePart(key: KeyAccess, from: number, to: number, bytesMax: number): KeyContent | null {
   const { elements } = key;
   const { type, expiryAt: until } = key;
   if (type === STRING) {
@@ -48,8 +55,9 @@ export function takeContent(
     bytes += BUFFER_BYTES + key.end - key.start;
     into.push(loaded(key));
   };
-  elements.seek(0);
-  for (let ref = elements.next(); ref !== 0 && bytes <= bytesMax; ref = elements.next()) {
+  elements.seek(from);
+  for (let left = to - from; left > 0 && bytes <= bytesMax; left--) {
+    const ref = elements.next();
     if (type !== LIST) {
       elements.loadName(ref);
       take(names);
@@ -68,16 +76,20 @@ function loaded(key: KeyAccess): Buffer {
 
 /** Gives the open key this content in place of its own. */
 export function putContent(key: KeyAccess, content: KeyContent): void {
-  const { type, until, value, names, values } = content;
-  if (type === STRING) {
-    key.setString(value, 0, value.length, until);
+  if (content.type === STRING) {
+    key.setString(content.value, 0, content.value.length, content.until);
     return;
   }
   if (key.type !== ABSENT) {
     key.deleteKey();
     key.reopen();
   }
-  key.expiryOfNew = until;
+  key.expiryOfNew = content.until;
+  addElements(key, content);
+}
+
+/** Adds elements to the open key: a list's at its end. */
+function addElements(key: KeyAccess, { type, names, values }: KeyContent): void {
   if (type === LIST) {
     for (const element of values) key.elements.push(false, element, 0, element.length);
     return;
@@ -86,4 +98,21 @@ export function putContent(key: KeyAccess, content: KeyContent): void {
     const element = values[i] ?? EMPTY;
     key.elements.put(type, name, 0, name.length, element, 0, element.length);
   });
+}
+
+/**
+ * Gives one key the content of another, which is present, a part after the other: what is held beside
+ * them stays small. Both may share a KeyAccess; the one that is copied to is open in the end.
+ */
+export function carryContent(openSource: () => KeyAccess, openTarget: () => KeyAccess): void {
+  let source = openSource();
+  const { count } = source.elements;
+  for (let from = 0; from === 0 || from < count; from += PART_ELEMENTS) {
+    if (from > 0) source = openSource();
+    const to = Math.min(count, from + PART_ELEMENTS);
+    const part = takePart(source, from, to, Number.POSITIVE_INFINITY) as KeyContent;
+    const target = openTarget();
+    if (from === 0) putContent(target, part);
+    else addElements(target, part);
+  }
 }

@@ -6,7 +6,7 @@ import { type KeyLookup, type KeysCommand, keyCommand, keysCommand } from "../..
 import type { CommandFlag } from "../../command-facts.ts";
 import { ABSENT, HASH, type KeyAccess, LIST, SET, STRING, ZSET } from "../key-access.ts";
 import { NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX_ERROR } from "./errors.ts";
-import { putContent, takeContent } from "./key-content.ts";
+import { carryContent } from "./key-content.ts";
 
 const KEYS = { first: 1, last: -1, step: 1 };
 const TWO_KEYS = { first: 1, last: 2, step: 1 };
@@ -126,12 +126,15 @@ function isSame(request: Request, i: number, j: number): boolean {
 
 /** Gives key 2 the content of key 1, which is present. Opens key 2 last. */
 function carry(keys: KeyLookup, request: Request): void {
-  const source = keys.at(request, 1);
-  source.open(request, 1);
-  const content = takeContent(source);
-  const target = keys.at(request, 2);
-  target.open(request, 2);
-  putContent(target, content);
+  const opened = (i: number) => {
+    const key = keys.at(request, i);
+    key.open(request, i);
+    return key;
+  };
+  carryContent(
+    () => opened(1),
+    () => opened(2),
+  );
 }
 
 /** Moves key 1 to key 2 unless key 1 is absent: then false, and the error is in the reply. */

@@ -50,6 +50,30 @@ test("TYPE names each type in a status", () => {
   }
 });
 
+test("a collection of any size is carried whole and in its order", () => {
+  for (const { type, make, read: reading } of TYPES.slice(1)) {
+    for (const target of ["{k}2", "other"]) {
+      const db = new TestPartitions();
+      const [name] = make;
+      for (let i = 0; i < 17_000; i += 1000) {
+        const elements = Array.from({ length: 1000 }, (_, j) => {
+          if (type === "zset") return [String(i + j), `m${i + j}`];
+          return type === "hash" ? [`f${i + j}`, "v"] : [`e${i + j}`];
+        });
+        db.run(name, "k", ...elements.flat());
+      }
+      db.run("EXPIRE", "k", "10");
+      const kind = { type, make, read: reading } as Kind;
+      const before = read(db, kind, "k");
+      db.run("RENAME", "k", target);
+      assert.deepEqual(read(db, kind, target), before);
+      assert.equal(db.read("TTL", target), 10);
+      assert.equal(db.read("EXISTS", "k"), 0);
+      db.assertReplays(...WHOLE("k"), ...WHOLE(target));
+    }
+  }
+});
+
 test("RENAME carries every type and its expiry over any other", () => {
   for (const kind of TYPES) {
     for (const over of TYPES) {
