@@ -2,6 +2,7 @@
  * The machine as an argument. This file and no other asks how large it is.
  */
 import { availableParallelism, totalmem } from "node:os";
+import { getHeapStatistics } from "node:v8";
 
 export interface MachineFacts {
   readonly cores: number;
@@ -14,4 +15,9 @@ export function thisMachine(): MachineFacts {
   const limit = process.constrainedMemory();
   const memoryBytes = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
   return { cores: availableParallelism(), memoryBytes };
+}
+
+/** What the JavaScript heap of this thread may grow to. */
+export function heapBytesMax(): number {
+  return getHeapStatistics().heap_size_limit;
 }

@@ -2,10 +2,8 @@
  * Intersections, unions and differences of sets that are on several threads: by peeks (`Apart`), so
  * that sets are only asked for the members that matter. Results as in set-algebra.ts.
  */
-import type { Request } from "../../../runtime/codec/request.ts";
-import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import type { Commands } from "../../command.ts";
-import { bulkIn, integerIn, isError, itemsIn, words } from "./words.ts";
+import { bulkIn, integerIn, itemsIn, words } from "./words.ts";
 
 /** Sets on several threads, and how many members each has. */
 export interface SetsApart {
@@ -13,24 +11,9 @@ export interface SetsApart {
   readonly counts: readonly number[];
 }
 
-type Rounds<Result> = Generator<Commands, Result, readonly Buffer[]>;
+/** Peeks until there is a result. */
+export type Rounds<Result> = Generator<Commands, Result, readonly Buffer[]>;
 export type CombineApart = (sets: SetsApart) => Rounds<readonly Buffer[]>;
-
-/** As `readSets`, of the arguments from `first` to `end`. */
-export function* readSetsApart(
-  request: Request,
-  first: number,
-  end: number,
-  reply: RespWriter,
-): Rounds<SetsApart | undefined> {
-  const keys: Buffer[] = [];
-  for (let i = first; i < end; i++) keys.push(request.bytesAt(i));
-  const counts = yield keys.map((key) => words("SCARD", key));
-  const error = counts.find(isError);
-  if (error === undefined) return { keys, counts: counts.map(integerIn) };
-  reply.raw(error, 0, error.length);
-  return undefined;
-}
 
 /** The members of the set at an index. */
 function* membersApart({ keys }: SetsApart, index: number): Rounds<Buffer[]> {

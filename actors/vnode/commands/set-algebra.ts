@@ -5,6 +5,7 @@
  * one partition share its key access. A result is whole before anything is changed.
  */
 
+import { heapBytesMax } from "../../../runtime/base/machine.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { type KeyLookup, type KeysCommand, keysCommand } from "../../command.ts";
@@ -14,15 +15,21 @@ import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
 import {
   type CombineApart,
   intersectApart,
-  readSetsApart,
+  type Rounds,
+  type SetsApart,
   subtractApart,
   uniteApart,
 } from "./set-algebra-apart.ts";
-import { words } from "./words.ts";
+import { integerIn, isError, words } from "./words.ts";
 
 const TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
 const NEGATIVE_LIMIT = "ERR LIMIT can't be negative";
 const NOTHING = Buffer.alloc(0);
+
+// limits:
+/** Members that are held in memory for a command: each takes some 250 bytes of JavaScript's heap. */
+const MEMBERS_HELD_MAX = Math.floor(heapBytesMax() / 512);
+const TOO_MANY_MEMBERS = `ERR these sets are too large to be combined in memory: it takes ${MEMBERS_HELD_MAX} members at a time`;
 
 /** The arguments that are keys of sets, and how many members each has. */
 interface Sets {
@@ -34,12 +41,26 @@ interface Sets {
 
 type Combine = (sets: Sets) => readonly Buffer[];
 
-/** Opens every key once: undefined, and the error replied, if one holds another type. */
+/** What is made of sets. */
+interface Operation {
+  readonly combine: Combine;
+  readonly combineApart: CombineApart;
+  /** How many members of sets of these sizes are held in memory for it. */
+  held(counts: readonly number[]): number;
+}
+
+/** Which arguments are the sets, and what is made of them. */
+interface Wanted {
+  readonly first: number;
+  readonly end: number;
+  readonly operation: Operation;
+}
+
+/** Opens every key once: undefined, and the error replied, if that cannot be done with what they hold. */
 function readSets(
   keys: KeyLookup,
   request: Request,
-  first: number,
-  end: number,
+  { first, end, operation }: Wanted,
   reply: RespWriter,
 ): Sets | undefined {
   const counts: number[] = [];
@@ -48,7 +69,32 @@ function readSets(
     if (key.openAs(request, i, SET, reply) === REFUSED) return undefined;
     counts.push(key.elements.count);
   }
-  return { keys, request, first, counts };
+  return fits(counts, operation, reply) ? { keys, request, first, counts } : undefined;
+}
+
+/** As `readSets`, on several threads. */
+function* peekAtSets(
+  request: Request,
+  { first, end, operation }: Wanted,
+  reply: RespWriter,
+): Rounds<SetsApart | undefined> {
+  const keys: Buffer[] = [];
+  for (let i = first; i < end; i++) keys.push(request.bytesAt(i));
+  const sizes = yield keys.map((key) => words("SCARD", key));
+  const error = sizes.find(isError);
+  if (error !== undefined) {
+    reply.raw(error, 0, error.length);
+    return undefined;
+  }
+  const counts = sizes.map(integerIn);
+  return fits(counts, operation, reply) ? { keys, counts } : undefined;
+}
+
+/** Whether there is memory for so many members; else the error is in the reply. */
+function fits(counts: readonly number[], operation: Operation, reply: RespWriter): boolean {
+  if (operation.held(counts) <= MEMBERS_HELD_MAX) return true;
+  reply.error(TOO_MANY_MEMBERS);
+  return false;
 }
 
 /** Opens the set at an index of `counts`. */
@@ -125,8 +171,7 @@ interface AlgebraFacts {
   readonly name: string;
   readonly summary: string;
   readonly complexity: string;
-  readonly combine: Combine;
-  readonly combineApart: CombineApart;
+  readonly operation: Operation;
 }
 
 function replyMembers(members: readonly Buffer[], reply: RespWriter): void {
@@ -135,7 +180,7 @@ function replyMembers(members: readonly Buffer[], reply: RespWriter): void {
 }
 
 function replyCommand(facts: AlgebraFacts): KeysCommand {
-  const { name, summary, complexity, combine, combineApart } = facts;
+  const { name, summary, complexity, operation } = facts;
   return keysCommand({
     name,
     arity: -2,
@@ -147,19 +192,19 @@ function replyCommand(facts: AlgebraFacts): KeysCommand {
     complexity,
     syntax: "key [key ...]",
     *apart(request, reply) {
-      const sets = yield* readSetsApart(request, 1, request.count, reply);
-      if (sets !== undefined) replyMembers(yield* combineApart(sets), reply);
+      const sets = yield* peekAtSets(request, { first: 1, end: request.count, operation }, reply);
+      if (sets !== undefined) replyMembers(yield* operation.combineApart(sets), reply);
       return [];
     },
     execute(keys, request, reply) {
-      const sets = readSets(keys, request, 1, request.count, reply);
-      if (sets !== undefined) replyMembers(combine(sets), reply);
+      const sets = readSets(keys, request, { first: 1, end: request.count, operation }, reply);
+      if (sets !== undefined) replyMembers(operation.combine(sets), reply);
     },
   });
 }
 
 function storeCommand(facts: AlgebraFacts): KeysCommand {
-  const { name, summary, complexity, combine, combineApart } = facts;
+  const { name, summary, complexity, operation } = facts;
   return keysCommand({
     name,
     arity: -3,
@@ -171,18 +216,18 @@ function storeCommand(facts: AlgebraFacts): KeysCommand {
     complexity,
     syntax: "destination key [key ...]",
     *apart(request, reply) {
-      const sets = yield* readSetsApart(request, 2, request.count, reply);
+      const sets = yield* peekAtSets(request, { first: 2, end: request.count, operation }, reply);
       if (sets === undefined) return [];
-      const members = yield* combineApart(sets);
+      const members = yield* operation.combineApart(sets);
       reply.integer(members.length);
       const target = request.bytesAt(1);
       const removal = words("DEL", target);
       return members.length === 0 ? [removal] : [removal, words("SADD", target, ...members)];
     },
     execute(keys, request, reply) {
-      const sets = readSets(keys, request, 2, request.count, reply);
+      const sets = readSets(keys, request, { first: 2, end: request.count, operation }, reply);
       if (sets === undefined) return;
-      const members = combine(sets);
+      const members = operation.combine(sets);
       const target = keys.at(request, 1);
       target.open(request, 1);
       target.deleteKey();
@@ -194,8 +239,21 @@ function storeCommand(facts: AlgebraFacts): KeysCommand {
   });
 }
 
-const intersectAll: Combine = (sets) => intersect(sets, Number.POSITIVE_INFINITY);
-const intersectAllApart: CombineApart = (sets) => intersectApart(sets, Number.POSITIVE_INFINITY);
+const INTERSECTION: Operation = {
+  combine: (sets) => intersect(sets, Number.POSITIVE_INFINITY),
+  combineApart: (sets) => intersectApart(sets, Number.POSITIVE_INFINITY),
+  held: (counts) => Math.min(...counts),
+};
+const UNION: Operation = {
+  combine: unite,
+  combineApart: uniteApart,
+  held: (counts) => counts.reduce((sum, count) => sum + count, 0),
+};
+const DIFFERENCE: Operation = {
+  combine: subtract,
+  combineApart: subtractApart,
+  held: ([first = 0]) => first,
+};
 const intersection =
   "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.";
 const total = "O(N) where N is the total number of elements in all given sets.";
@@ -204,48 +262,42 @@ const sinter = replyCommand({
   name: "SINTER",
   summary: "Returns the intersect of multiple sets.",
   complexity: intersection,
-  combine: intersectAll,
-  combineApart: intersectAllApart,
+  operation: INTERSECTION,
 });
 
 const sunion = replyCommand({
   name: "SUNION",
   summary: "Returns the union of multiple sets.",
   complexity: total,
-  combine: unite,
-  combineApart: uniteApart,
+  operation: UNION,
 });
 
 const sdiff = replyCommand({
   name: "SDIFF",
   summary: "Returns the difference of multiple sets.",
   complexity: total,
-  combine: subtract,
-  combineApart: subtractApart,
+  operation: DIFFERENCE,
 });
 
 const sinterstore = storeCommand({
   name: "SINTERSTORE",
   summary: "Stores the intersect of multiple sets in a key.",
   complexity: intersection,
-  combine: intersectAll,
-  combineApart: intersectAllApart,
+  operation: INTERSECTION,
 });
 
 const sunionstore = storeCommand({
   name: "SUNIONSTORE",
   summary: "Stores the union of multiple sets in a key.",
   complexity: total,
-  combine: unite,
-  combineApart: uniteApart,
+  operation: UNION,
 });
 
 const sdiffstore = storeCommand({
   name: "SDIFFSTORE",
   summary: "Stores the difference of multiple sets in a key.",
   complexity: total,
-  combine: subtract,
-  combineApart: subtractApart,
+  operation: DIFFERENCE,
 });
 
 const sintercard = keysCommand({
@@ -261,7 +313,11 @@ const sintercard = keysCommand({
   *apart(request, reply) {
     const asked = readCard(request, reply);
     if (asked === undefined) return [];
-    const sets = yield* readSetsApart(request, 2, asked.keysEnd, reply);
+    const sets = yield* peekAtSets(
+      request,
+      { first: 2, end: asked.keysEnd, operation: INTERSECTION },
+      reply,
+    );
     if (sets === undefined) return [];
     const members = yield* intersectApart(sets, asked.limit);
     reply.integer(members.length);
@@ -271,7 +327,12 @@ const sintercard = keysCommand({
     const asked = readCard(request, reply);
     if (asked === undefined) return;
     const { keysEnd, limit } = asked;
-    const sets = readSets(keys, request, 2, keysEnd, reply);
+    const sets = readSets(
+      keys,
+      request,
+      { first: 2, end: keysEnd, operation: INTERSECTION },
+      reply,
+    );
     if (sets === undefined) return;
     const [only = 0] = sets.counts;
     const size = sets.counts.length === 1 ? only : intersect(sets, limit).length;

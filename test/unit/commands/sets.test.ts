@@ -1,7 +1,9 @@
 /** Commands on sets: replies, replay, expiry, randomness, algebra. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import fc from "fast-check";
+import { ROOT } from "../../support/command-line.ts";
 import type { Plain } from "../../support/resp.ts";
 import { TestPartitions } from "../../support/test-partitions.ts";
 
@@ -232,4 +234,34 @@ test("set algebra is that of JavaScript's sets, in one partition or several", ()
     }),
     { numRuns: 80 },
   );
+});
+
+test("sets of more members than the heap can hold are refused, and no others", () => {
+  const script = `
+    import { heapBytesMax } from "./runtime/base/machine.ts";
+    import { TestPartitions } from "./test/support/test-partitions.ts";
+    const db = new TestPartitions();
+    const most = Math.floor(heapBytesMax() / 512);
+    for (let i = 0; i <= most; ) {
+      const members = Array.from({ length: Math.min(1000, most + 1 - i) }, () => String(i++));
+      db.run("SADD", "big", ...members);
+    }
+    db.run("SADD", "small", "1", "x");
+    const replies = ["SUNION big", "SDIFF big small", "SINTER big big", "SUNIONSTORE small big"];
+    replies.push("SDIFF small big", "SINTER big small", "SCARD small");
+    const shown = replies.map((line) => db.read(...line.split(" ")));
+    console.log(JSON.stringify(shown.map((reply) => reply?.error?.slice(0, 28) ?? reply)));
+  `;
+  const args = ["--max-old-space-size=24", "--max-semi-space-size=1", "--input-type=module"];
+  const { stdout, stderr } = spawnSync(process.execPath, [...args, "-e", script], { cwd: ROOT });
+  const refused = "ERR these sets are too large";
+  assert.deepEqual(JSON.parse(stdout.toString() || JSON.stringify(stderr.toString())), [
+    refused,
+    refused,
+    refused,
+    refused,
+    ["x"],
+    ["1"],
+    2,
+  ]);
 });
