@@ -5,6 +5,7 @@
  * Invariant: the client is answered once: with what was done, with why nothing was done, or, if a
  * worker died in between, with UNKNOWN, while the rest is done all the same.
  */
+import { heapBytesMax } from "../../runtime/base/machine.ts";
 import type {
   CommitAnswer,
   CommitMessage,
@@ -33,8 +34,8 @@ import type { Change } from "./scratch.ts";
 import { forEachPartition, hasKeys, type Job, reachesOthers, type Step } from "./steps.ts";
 
 // limits:
-/** Memory that copies of a transaction's keys may take. */
-const CONTENT_BYTES_MAX = 512 * 1024 * 1024;
+/** Memory that copies of a transaction's keys may take, most of it of JavaScript's heap. */
+export const CONTENT_BYTES_MAX = Math.min(512 * 1024 * 1024, Math.floor(heapBytesMax() / 8));
 
 const LOST =
   "TRYAGAIN a worker thread of this transaction restarts: nothing was changed; try again";

@@ -1,6 +1,7 @@
 /** Commands over keys of several workers that are done where the keys are, without copies of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CONTENT_BYTES_MAX } from "../../../actors/gateway/cross-transaction.ts";
 import type { Outcome } from "../../../actors/gateway/exchange.ts";
 import { MESSAGE_COMMIT, MESSAGE_PREPARE } from "../../../actors/gateway/messages.ts";
 import { encodeError } from "../../../actors/gateway/replies.ts";
@@ -298,7 +299,7 @@ test("what is left of that memory is told to the next worker", async () => {
     return request(owner, kind, message, nowMs);
   };
   await client.pipeline(["SET", HERE, "four"], ["RENAME", HERE, THERE]);
-  assert.deepEqual(left, [2 ** 29, 2 ** 29 - 4]);
+  assert.deepEqual(left, [CONTENT_BYTES_MAX, CONTENT_BYTES_MAX - 4]);
 });
 
 test("a move between lists of two workers carries the element, whatever the lists hold", async () => {
