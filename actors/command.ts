@@ -36,7 +36,8 @@ export type Commands = readonly (readonly Buffer[])[];
  * How a command on keys of several threads is done without copies of them: it peeks at the keys, by
  * commands that read, round after round, and is given what these reply (RESP2, one each); what it
  * returns is commands that change something. Peeks may reply that a key is of the wrong type; where
- * another error comes, nothing goes on. The keys are locked from the first peek to the last change. Writes the reply; if it writes none, there is one change, on one key, and the reply is that one's.
+ * another error comes, nothing goes on. The keys are locked from the first peek to the last change.
+ * Writes the reply; if it writes none, there is one change, on one key, and the reply is that one's.
  */
 export type Apart = (
   request: Request,

@@ -113,7 +113,7 @@ export class Peeks {
       return;
     }
     assert(steps.length > 0, "a round of peeks has some");
-    this.#round.push(...steps);
+    for (const step of steps) this.#round.push(step);
     this.#undecided.push({ ...one, peeks: steps.length });
   }
 }

@@ -269,7 +269,9 @@ export class Participant {
     this.#replyBytesLeft = this.#replyBytesMax;
     executor.nowMs = message.nowMs;
     executor.beginTransaction();
-    for (const part of message.parts) replies.push(...this.#runPart(part, message));
+    for (const part of message.parts) {
+      for (const reply of this.#runPart(part, message)) replies.push(reply);
+    }
     executor.endTransaction();
     return replies;
   }

@@ -7,6 +7,7 @@ import type { CommandFlag } from "../../command-facts.ts";
 import { ABSENT, HASH, type KeyAccess, LIST, SET, STRING, ZSET } from "../key-access.ts";
 import { NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX_ERROR } from "./errors.ts";
 import { carryContent } from "./key-content.ts";
+import { renameAbsentApart, renameApart } from "./rename-apart.ts";
 
 const KEYS = { first: 1, last: -1, step: 1 };
 const TWO_KEYS = { first: 1, last: 2, step: 1 };
@@ -137,7 +138,7 @@ function carry(keys: KeyLookup, request: Request): void {
   );
 }
 
-/** Moves key 1 to key 2 unless key 1 is absent: then false, and the error is in the reply. */
+/** Moves key 1, which is present, to key 2. */
 function rename(keys: KeyLookup, request: Request): void {
   carry(keys, request);
   const source = keys.at(request, 1);
@@ -162,6 +163,7 @@ const renameAlways = keysCommand({
   summary: "Renames a key and overwrites the destination.",
   complexity: "O(N) where N is the number of elements.",
   syntax: "key newkey",
+  apart: renameApart,
   execute(keys, request, reply) {
     if (!hasSource(keys, request, reply)) return;
     if (!isSame(request, 1, 2)) rename(keys, request);
@@ -179,6 +181,7 @@ const renameAbsent = keysCommand({
   summary: "Renames a key only when the target key name doesn't exist.",
   complexity: "O(N) where N is the number of elements.",
   syntax: "key newkey",
+  apart: renameAbsentApart,
   execute(keys, request, reply) {
     if (!hasSource(keys, request, reply)) return;
     // The same name is a target that exists.

@@ -80,10 +80,10 @@ const msetnx = keysCommand({
       pairs.push(request.bytesAt(i));
       if (i % 2 === 1) keys.push(request.bytesAt(i));
     }
-    const [there] = (yield [words("EXISTS", ...keys)]) as [Buffer];
+    const [there] = (yield [[...words("EXISTS"), ...keys]]) as [Buffer];
     const isFree = integerIn(there) === 0;
     reply.integer(isFree ? 1 : 0);
-    return isFree ? [words("MSET", ...pairs)] : [];
+    return isFree ? [[...words("MSET"), ...pairs]] : [];
   },
   execute(keys, request, reply) {
     if (!hasPairs(request, "MSETNX", reply)) return;

@@ -30,16 +30,22 @@ function* filterApart(
   most: number,
 ): Rounds<Buffer[]> {
   if (indexes.length === 0 || members.length === 0) return members.slice(0, most);
-  const found = yield indexes.map((index) =>
-    words("SMISMEMBER", keys[index] as Buffer, ...members),
-  );
+  const found = yield indexes.map((index) => [
+    ...words("SMISMEMBER", keys[index] as Buffer),
+    ...members,
+  ]);
   const marks = found.map((reply) => itemsIn(reply).map((mark) => integerIn(mark) === 1));
   return members.filter((_, i) => marks.every((there) => there[i] === isIn)).slice(0, most);
 }
 
+/** Of any number of counts. */
+export function smallestOf(counts: readonly number[]): number {
+  return counts.reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
+}
+
 export function* intersectApart(sets: SetsApart, most: number): Rounds<readonly Buffer[]> {
   const { counts } = sets;
-  const smallest = counts.indexOf(Math.min(...counts));
+  const smallest = counts.indexOf(smallestOf(counts));
   const members = yield* membersApart(sets, smallest);
   const others = [...counts.keys()].filter((index) => index !== smallest);
   return yield* filterApart(sets, others, members, true, most);

@@ -17,6 +17,7 @@ import {
   intersectApart,
   type Rounds,
   type SetsApart,
+  smallestOf,
   subtractApart,
   uniteApart,
 } from "./set-algebra-apart.ts";
@@ -222,7 +223,7 @@ function storeCommand(facts: AlgebraFacts): KeysCommand {
       reply.integer(members.length);
       const target = request.bytesAt(1);
       const removal = words("DEL", target);
-      return members.length === 0 ? [removal] : [removal, words("SADD", target, ...members)];
+      return members.length === 0 ? [removal] : [removal, [...words("SADD", target), ...members]];
     },
     execute(keys, request, reply) {
       const sets = readSets(keys, request, { first: 2, end: request.count, operation }, reply);
@@ -242,7 +243,7 @@ function storeCommand(facts: AlgebraFacts): KeysCommand {
 const INTERSECTION: Operation = {
   combine: (sets) => intersect(sets, Number.POSITIVE_INFINITY),
   combineApart: (sets) => intersectApart(sets, Number.POSITIVE_INFINITY),
-  held: (counts) => Math.min(...counts),
+  held: smallestOf,
 };
 const UNION: Operation = {
   combine: unite,

@@ -5,7 +5,7 @@ const MINUS = 0x2d;
 const LF = 10;
 const CRLF_BYTES = 2;
 
-/** The words of a command. */
+/** The words of a command: not all of a million elements, which are too many arguments. */
 export function words(...parts: readonly (string | Buffer)[]): Buffer[] {
   return parts.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : part));
 }

@@ -19,8 +19,9 @@ import { keyOn, partitionOfKey } from "../../support/placement.ts";
 import type { Plain } from "../../support/resp.ts";
 import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
-/** Keys on all of three workers: four that are mostly lists, four sets, four strings. */
-const KEYS = Array.from({ length: 12 }, (_, i) => `k${i}`);
+/** Keys on all of three workers: four that are mostly lists, four sets, four strings, hashes, zsets. */
+const KEYS = Array.from({ length: 20 }, (_, i) => `k${i}`);
+const TYPES = KEYS.length / 4;
 const SIDES = ["LEFT", "RIGHT", "left", "MIDDLE"];
 const RUNS = 40;
 
@@ -37,14 +38,14 @@ class Commands {
 
   /** A key that probably has this type. */
   #key(type: number): string {
-    const group = below(this.#random, 4) === 0 ? below(this.#random, 3) : type;
+    const group = below(this.#random, 4) === 0 ? below(this.#random, TYPES) : type;
     return KEYS[group * 4 + below(this.#random, 4)] as string;
   }
 
   /** A command of those that are done apart, or one that fills their keys. */
   next(): string[] {
     const word = String(below(this.#random, 6));
-    switch (below(this.#random, 14)) {
+    switch (below(this.#random, 17)) {
       case 0:
         return ["RPUSH", this.#key(0), word, String(below(this.#random, 6))];
       case 1:
@@ -66,6 +67,15 @@ class Commands {
         return this.#pop();
       case 8:
         return ["DEL", this.#of(KEYS)];
+      case 10:
+        return this.#of([
+          ["HSET", this.#key(3), word, "v", "f", word],
+          ["ZADD", this.#key(4), word, "m", "-0.1", word],
+          ["PEXPIREAT", this.#of(KEYS), "99999999999999"],
+        ]);
+      case 11:
+      case 12:
+        return [this.#of(["RENAME", "RENAME", "RENAMENX"]), this.#of(KEYS), this.#of(KEYS)];
       default:
         return this.#combination();
     }
@@ -110,6 +120,9 @@ function looks(): string[][] {
     ["LRANGE", key, "0", "-1"],
     ["SMISMEMBER", key, "0", "1", "2", "3", "4", "5"],
     ["GET", key],
+    ["HGETALL", key],
+    ["ZRANGE", key, "0", "-1", "WITHSCORES"],
+    ["PEXPIRETIME", key],
   ]);
 }
 
@@ -265,6 +278,30 @@ test("what was peeked at counts for nothing once a worker that had locked it has
   assert.match(JSON.stringify(refused), /TRYAGAIN a worker thread of this transaction restarts/);
 });
 
+test("collections, and transactions, of any size are done over several workers", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  const many = Array.from({ length: 140_000 }, (_, i) => String(i));
+  const size = many.length;
+  for (const [line, reply] of [
+    [["SADD", HERE, ...many], size],
+    [["SADD", THERE, ...many], size],
+    [["SINTERCARD", "2", HERE, THERE], size],
+    [["SUNIONSTORE", THERE, HERE, THERE], size],
+    [["RENAME", HERE, THERE], "OK"],
+    [["SCARD", THERE], size],
+    [["MSETNX", ...many.flatMap((key) => [key, "v"])], 1],
+    [["LMPOP", String(size), ...many.map((key) => `no ${key}`), "LEFT"], null],
+  ] as const) {
+    assert.deepEqual(await client.pipeline(line), [reply], line[0]);
+  }
+  client.send(["FLUSHALL"], ["MULTI"], ["DEL", THERE]);
+  for (let i = 0; i < size; i++) client.send(["INCR", HERE]);
+  client.send(["EXEC"]);
+  const replies = await client.take(size + 4);
+  assert.equal((replies.at(-1) as Plain[]).at(-1), size);
+});
+
 test("copies of keys take no more memory than they may", async () => {
   await using node = await WorkerNode.start({ workers: 3 });
   using client = await node.connect(0);
@@ -298,7 +335,7 @@ test("what is left of that memory is told to the next worker", async () => {
     }
     return request(owner, kind, message, nowMs);
   };
-  await client.pipeline(["SET", HERE, "four"], ["RENAME", HERE, THERE]);
+  await client.pipeline(["SET", HERE, "four"], ["COPY", HERE, THERE]);
   assert.deepEqual(left, [CONTENT_BYTES_MAX, CONTENT_BYTES_MAX - 4]);
 });
 
