@@ -37,8 +37,12 @@ export interface CallQueueOptions<Text extends string | Buffer> {
   readonly preamble: readonly Buffer[];
 }
 
+/** A command, or several that go together: over one handle, or not at all. */
 interface Call<Text extends string | Buffer> {
   readonly bytes: Buffer;
+  /** How many replies it has; of several, those that have come. */
+  readonly commands: number;
+  readonly replies: Reply<Text>[];
   readonly deadlineMs: number;
   settle: ((value: Reply<Text> | CoterieError) => void) | undefined;
 }
@@ -67,18 +71,29 @@ export class CallQueue<Text extends string | Buffer> {
 
   /** Sends a command with what else is called in this turn; an error reply is a value here. */
   call(bytes: Buffer): Promise<Reply<Text>> {
+    return new Promise((resolve) => this.#enqueue(bytes, 1, resolve));
+  }
+
+  /** Sends several commands over one handle, or none: their replies, or why there are none. */
+  together(commands: readonly Buffer[]): Promise<readonly Reply<Text>[] | CoterieError> {
     return new Promise((resolve) => {
-      const refusal = this.#refusal(bytes.length);
-      if (refusal !== undefined) {
-        resolve(refusal);
-        return;
-      }
-      const deadlineMs = this.#options.clock.monotonicMs() + this.#options.timeoutMs;
-      this.#waiting.push({ bytes, deadlineMs, settle: resolve });
-      this.#waitingBytes += bytes.length;
-      this.#pumpSoon();
-      this.#watchDeadlines();
+      this.#enqueue(Buffer.concat(commands), commands.length, (value) => {
+        resolve(value as readonly Reply<Text>[] | CoterieError);
+      });
     });
+  }
+
+  #enqueue(bytes: Buffer, commands: number, settle: Call<Text>["settle"]): void {
+    const refusal = this.#refusal(bytes.length);
+    if (refusal !== undefined) {
+      settle?.(refusal);
+      return;
+    }
+    const deadlineMs = this.#options.clock.monotonicMs() + this.#options.timeoutMs;
+    this.#waiting.push({ bytes, commands, replies: [], deadlineMs, settle });
+    this.#waitingBytes += bytes.length;
+    this.#pumpSoon();
+    this.#watchDeadlines();
   }
 
   #refusal(bytes: number): CoterieError | undefined {
@@ -173,7 +188,8 @@ export class CallQueue<Text extends string | Buffer> {
       return undefined;
     }
     for (const command of preamble) {
-      this.#sent.push({ bytes: command, deadlineMs: Infinity, settle: undefined });
+      const call = { commands: 1, replies: [], deadlineMs: Infinity, settle: undefined };
+      this.#sent.push({ ...call, bytes: command });
       this.#sentBytes += command.length;
     }
     return handle;
@@ -195,10 +211,12 @@ export class CallQueue<Text extends string | Buffer> {
     while (!this.#reader.isDone) {
       const reply = this.#reader.next();
       if (reply === undefined) continue;
-      const call = this.#sent.shift();
+      const call = this.#sent.first;
       if (call === undefined) continue;
+      if (call.commands > 1 && call.replies.push(reply) < call.commands) continue;
+      this.#sent.shift();
       this.#sentBytes -= call.bytes.length;
-      call.settle?.(reply);
+      call.settle?.(call.commands > 1 ? call.replies : reply);
     }
     this.#pumpSoon();
     this.#checkClosing();

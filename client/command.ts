@@ -40,7 +40,11 @@ function headerBytes(count: number): number {
 
 /** Commands without a reply would put every later reply in the wrong place. */
 function refuseSilence(command: readonly Argument[]): void {
-  const [name, verb] = command.map((word) => (typeof word === "string" ? word.toUpperCase() : ""));
+  const [name, verb] = command.slice(0, 2).map((word) => {
+    const bytes =
+      word instanceof Uint8Array ? Buffer.from(word.buffer, word.byteOffset, word.length) : word;
+    return bytes.toString().toUpperCase();
+  });
   if (name === "CLIENT" && verb === "REPLY") throw refused("CLIENT REPLY: a handle always replies");
 }
 

@@ -32,6 +32,10 @@ export type { Argument, Command } from "./command.ts";
 export type { Data, Integer, LocalClient, SetOptions } from "./local-client.ts";
 export type { Reply } from "./replies.ts";
 
+// limits:
+/** Longest time of a call: more makes a timer fire at once. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
 export interface ClientOptions {
   /** Index of the keyspace, as SELECT; default 0. */
   readonly keyspace?: number;
@@ -67,6 +71,11 @@ export async function startNode(options: NodeOptions = {}): Promise<EmbeddedNode
   function client({ keyspace = 0, replies = "text", timeoutMs }: ClientOptions = {}) {
     if (config.keyspaces[keyspace] === undefined) {
       const message = `there is no keyspace ${keyspace}: there are 0 to ${config.keyspaces.length - 1}`;
+      throw new CoterieError("CONFIG_INVALID", message);
+    }
+    const isTime = timeoutMs === undefined || (timeoutMs >= 1 && timeoutMs <= TIMEOUT_MS_MAX);
+    if (!isTime) {
+      const message = `timeoutMs: ${timeoutMs} is no time; give 1 to ${TIMEOUT_MS_MAX} milliseconds`;
       throw new CoterieError("CONFIG_INVALID", message);
     }
     const made = <Text extends string | Buffer>(decode: Decode<Text>) => {

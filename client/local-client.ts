@@ -48,12 +48,16 @@ export class LocalClient<Text extends string | Buffer> {
 
   /**
    * MULTI, the commands, EXEC: all or nothing in one partition (docs/operating.md on several).
-   * Rejects if a command could not be queued; what failed in execution is an error in its place.
+   * Rejects if a command could not be queued, and if a key that `call("WATCH", …)` named has changed;
+   * what failed in execution is an error in its place.
    */
   async transaction(commands: readonly Command[]): Promise<readonly Reply<Text>[]> {
-    const replies = await this.pipeline([["MULTI"], ...commands, ["EXEC"]]);
+    const all: readonly Command[] = [["MULTI"], ...commands, ["EXEC"]];
+    const replies = await this.#calls.together(all.map(encodeCommand));
+    if (replies instanceof CoterieError) throw replies;
     const last = replies.at(-1);
     if (Array.isArray(last)) return last;
+    if (last === null) throw new CoterieError("COMMAND_FAILED", WATCHED_CHANGED);
     const failed = replies.find((reply) => reply instanceof CoterieError);
     throw failed instanceof CoterieError ? failed : unexpected("EXEC", last);
   }
@@ -233,6 +237,9 @@ export class LocalClient<Text extends string | Buffer> {
     throw unexpected(command[0], reply);
   }
 }
+
+const WATCHED_CHANGED =
+  "a watched key has changed: nothing was executed; read it again, then repeat the transaction";
 
 function setOptions({ if: condition, expireSeconds, expireMs, keepTtl }: SetOptions): Argument[] {
   const options: Argument[] = [];

@@ -101,7 +101,8 @@ export class AdminServer {
     return new Promise((resolve, reject) => {
       server.on("error", (error) => {
         if (server.listening) return; // one connection that could not be accepted
-        const wanted = { host, port, what: "admin HTTP", choice: "--port or --admin-port" };
+        const choice = "--port or --admin-port";
+        const wanted = { host, port, what: "admin HTTP", choice, own: new Set<number>() };
         portTaken(error, wanted).then(reject);
       });
       server.listen({ host, port, exclusive: true }, () => resolve(new AdminServer(server)));

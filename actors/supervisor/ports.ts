@@ -24,20 +24,21 @@ interface Wanted {
   readonly what: string;
   /** How to choose another. */
   readonly choice: string;
+  /** Ports that this node holds itself: nobody is asked there who it is. */
+  readonly own: ReadonlySet<number>;
 }
 
 const OTHER_PORT = "--port (every port derives from it)";
 
-/**
- * Finds the ports that workers will listen on. Throws PORT_IN_USE. `avoid`: taken by this node
- * already.
- */
+/** Finds the ports that workers will listen on. Throws PORT_IN_USE. `admin`: this node's already. */
 export async function findPorts(config: NodeConfig, admin: number): Promise<NodePorts> {
   const { gateway, direct, control, links } = config.self.ports;
   const held: Server[] = [];
+  const own = new Set([admin]);
   const find = async (what: string, port: number, choice = OTHER_PORT): Promise<number> => {
-    const server = await bind({ host: config.bind, port, what, choice });
+    const server = await bind({ host: config.bind, port, what, choice, own });
     held.push(server);
+    own.add(portOf(server));
     return portOf(server);
   };
   /** Not listened on in this version: only where any free port will do. */
@@ -67,7 +68,7 @@ async function inTurn(
 
 function bind(wanted: Wanted): Promise<Server> {
   const { host, port } = wanted;
-  const server = createServer();
+  const server = createServer((socket) => socket.destroy());
   return new Promise((resolve, reject) => {
     server.once("error", (error) => portTaken(error, wanted).then(reject));
     server.listen({ host, port, exclusive: true }, () => resolve(server));
@@ -79,7 +80,7 @@ export async function portTaken(
   error: NodeJS.ErrnoException,
   wanted: Wanted,
 ): Promise<CoterieError> {
-  const { host, port, what, choice } = wanted;
+  const { host, port, what, choice, own } = wanted;
   const where = `port ${host.includes(":") ? `[${host}]` : host}:${port} (${what})`;
   const detail = { host, port, what };
   if (error.code !== "EADDRINUSE") {
@@ -88,7 +89,8 @@ export async function portTaken(
     return new CoterieError("PORT_IN_USE", message, { detail, cause: error });
   }
   // A node's admin port answers for itself; beside a gateway port it is the one below.
-  const asked = await Promise.all([identify(host, port), identify(host, port - 1)]);
+  const others = [port, port - 1].filter((one) => !own.has(one));
+  const asked = await Promise.all(others.map((one) => identify(host, one)));
   const holder = asked.find((node) => node && Object.values(node.ports).flat().includes(port));
   if (holder === undefined) {
     const message = `${where} is in use by another process: stop that one, or choose another with ${choice}`;

@@ -25,6 +25,11 @@ export class Ring<T> {
     return this.#size;
   }
 
+  /** The item that `shift` takes next. */
+  get first(): T | undefined {
+    return this.#size === 0 ? undefined : this.#slots[this.#head];
+  }
+
   push(item: T): void {
     if (this.#size === this.#slots.length) this.#grow();
     this.#slots[(this.#head + this.#size) & (this.#slots.length - 1)] = item;

@@ -120,6 +120,22 @@ test("a transaction is all its replies, or one error", async () => {
   );
   await assert.rejects(client.transaction([["NOSUCH"]]), /unknown command/);
   assert.equal(await client.get("t"), "2");
+  await client.call("WATCH", "t");
+  await place.node.client().set("t", 3);
+  const stale = client.transaction([["SET", "t", 4]]);
+  await assert.rejects(stale, /a watched key has changed: nothing was executed/);
+  assert.equal(await client.get("t"), "3");
+});
+
+test("commands and times that a client cannot keep are refused", async () => {
+  await using place = await started(1);
+  const client = place.node.client();
+  const silence = client.call("CLIENT", Buffer.from("reply"), "SKIP");
+  await assert.rejects(silence, /CLIENT REPLY: a handle always replies/);
+  assert.equal(await client.call("PING"), "PONG");
+  for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    assert.throws(() => place.node.client({ timeoutMs }), /timeoutMs: \S+ is no time; give 1 to/);
+  }
 });
 
 test("large values and many calls at once arrive whole and in order", async () => {

@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { NodeStatus } from "../../actors/node-api.ts";
@@ -52,6 +53,43 @@ test("a port in use is one error that names the port and what it is for", async 
   const node = { name: "n1", port: free.port, adminPort: 0, directPort: other.port, workers: 1 };
   writeFileSync(join(folder.path, "cluster.config.json"), JSON.stringify({ nodes: [node] }));
   assertRefused(await start(), place("direct port of worker 0"));
+});
+
+/** The first of some free ports side by side. */
+async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    using first = await taken();
+    const others: Server[] = [];
+    const isFree = async (port: number) => {
+      const server = createServer();
+      others.push(server);
+      const listening = once(server.listen(port, "127.0.0.1"), "listening");
+      return listening.then(
+        () => true,
+        () => false,
+      );
+    };
+    const ports = Array.from({ length: count - 1 }, (_, i) => first.port + 1 + i);
+    const areFree = (await Promise.all(ports.map(isFree))).every((free) => free);
+    for (const server of others) server.close();
+    if (areFree) return first.port;
+  }
+}
+
+test("a port beside the node's own ones in use is no other node's", async () => {
+  using folder = emptyFolder();
+  for (const what of ["gateway", "direct port of worker 0"]) {
+    const admin = await freePorts(3);
+    const [gateway, direct] = [admin + 1, admin + 2];
+    const port = what === "gateway" ? gateway : direct;
+    const other = createServer();
+    await once(other.listen(port, "127.0.0.1"), "listening");
+    const words = ["start", "--port", String(gateway), "--workers", "1"];
+    const refused = await coterie(words, { folder: folder.path });
+    const place = `^coterie: port 127\\.0\\.0\\.1:${port} \\(${what}\\)`;
+    assertRefused(refused, new RegExp(`${place} is in use by another process`));
+    other.close();
+  }
 });
 
 test("a second node is told the first one's process: on the same ports, on the same folder", async () => {

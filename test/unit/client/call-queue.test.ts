@@ -136,6 +136,48 @@ test("what was sent on a lost handle is unknown; what waited goes to another wor
   assert.equal(await waiting, "1");
 });
 
+test("what goes together is refused as one, and answered as one", async () => {
+  const { node, queue, call } = staged();
+  node.isServing = false;
+  const large = queue.call(Buffer.alloc(CALLS_WAITING_BYTES_MAX - 20));
+  const words = [["A"], ["B"]].map((command) => encodeCommand(command));
+  const refused = await queue.together(words);
+  assert.equal(codeOf(refused as CoterieError), "OVERLOADED");
+  node.becomeReady();
+  await turn();
+  node.sent.length = 0;
+  const both = queue.together(words);
+  const after = call("C");
+  await turn();
+  assert.deepEqual(node.sent, []);
+  node.reply("+large\r\n");
+  assert.equal(await large, "large");
+  await turn();
+  assert.equal(node.sent.join(""), "*1\r\n$1\r\nA\r\n*1\r\n$1\r\nB\r\n*1\r\n$1\r\nC\r\n");
+  node.reply("+a\r\n-ERR b\r\n+c\r\n");
+  const [a, b] = (await both) as Reply<string>[];
+  assert.deepEqual([a, codeOf(b as CoterieError), await after], ["a", "COMMAND_FAILED", "c"]);
+});
+
+test("what goes together goes over no second handle, and keeps its place when it is given up", async () => {
+  const { node, clock, queue, call } = staged();
+  const half = encodeCommand(["SET", "k", "x".repeat(CALLS_SENT_BYTES_MAX / 2)]);
+  const lost = queue.together([half, half, half]);
+  await turn();
+  node.events?.closed(new CoterieError("WORKER_DOWN", "worker 0 ended"));
+  assert.equal(codeOf((await lost) as CoterieError), "UNKNOWN_OUTCOME");
+  node.sent.length = 0;
+  const late = queue.together([encodeCommand(["A"]), encodeCommand(["B"])]);
+  await turn();
+  assert.equal(node.sent.join(""), "*1\r\n$1\r\nA\r\n*1\r\n$1\r\nB\r\n");
+  clock.advance(TIMEOUT_MS * 2);
+  assert.equal(codeOf((await late) as CoterieError), "TIMEOUT");
+  const next = call("C");
+  await turn();
+  node.reply("+a\r\n+b\r\n+c\r\n");
+  assert.equal(await next, "c");
+});
+
 test("a full port holds calls back until it has room", async () => {
   const { node, call } = staged();
   node.hasRoom = false;
