@@ -10,6 +10,7 @@
  */
 import { systemClock, systemTimers } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
+import { openFilesMax } from "../runtime/base/machine.ts";
 import { systemRandom } from "../runtime/base/prng.ts";
 import type { NodeConfig, NodePorts } from "../runtime/config.ts";
 import { type DataFolder, openDataFolder } from "../runtime/storage/data-folder.ts";
@@ -24,6 +25,7 @@ import { EarlierFiles } from "./supervisor/earlier-files.ts";
 import { type HandleSource, Handles } from "./supervisor/handles.ts";
 import { metricsText } from "./supervisor/metrics.ts";
 import { nodeStatus } from "./supervisor/node-status.ts";
+import { withinOpenFiles } from "./supervisor/open-files.ts";
 import { findPorts } from "./supervisor/ports.ts";
 import { Recoveries } from "./supervisor/recoveries.ts";
 import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
@@ -88,8 +90,11 @@ class Node implements LocalNode, AdminSource {
   #collecting: Promise<WorkerView[]> | undefined;
   #end: (reason: CoterieError | undefined) => void = () => {};
 
-  constructor(config: NodeConfig) {
+  constructor(wanted: NodeConfig) {
+    const { config, warning } = withinOpenFiles(wanted, openFilesMax());
     this.#config = config;
+    if (warning !== undefined)
+      this.#log("fewer clients", warning, { clientsMax: config.clients.max });
     this.ports = config.self.ports;
     this.#recoveries = new Recoveries(config.workers);
     this.killed = new Promise((resolve) => {

@@ -17,6 +17,17 @@ export function thisMachine(): MachineFacts {
   return { cores: availableParallelism(), memoryBytes };
 }
 
+/** How many files and connections this process may have open at once (ulimit -n). */
+export function openFilesMax(): number {
+  const report: NodeJS.ProcessReport & { excludeNetwork?: boolean } = process.report;
+  report.excludeNetwork = true;
+  const { userLimits } = report.getReport() as {
+    readonly userLimits?: { readonly open_files?: { readonly soft: number | "unlimited" } };
+  };
+  const soft = userLimits?.open_files?.soft;
+  return typeof soft === "number" ? soft : Number.POSITIVE_INFINITY;
+}
+
 /** What the JavaScript heap of this thread may grow to. */
 export function heapBytesMax(): number {
   return getHeapStatistics().heap_size_limit;

@@ -119,6 +119,24 @@ test("the gateway's port of a second node is refused, on another folder and admi
   for (let i = 0; i < 20; i++) assert.equal(await client.call("PING"), "PONG");
 });
 
+test("no more clients are taken than the process may have connections, and it says so", async () => {
+  const limit = 'ulimit -n 170 && exec "$0" "$@"';
+  await using server = await startServer({ through: () => ["sh", "-c", limit] });
+  assert.match(
+    server.stderr,
+    /170 files .* \(ulimit -n\): 18 clients can be connected, not the 10000/,
+  );
+  const first = await server.connect();
+  const others = await Promise.all(Array.from({ length: 40 }, () => server.connect()));
+  const replies = await Promise.all(
+    others.map(async (client) => JSON.stringify(await client.call("PING").catch(String))),
+  );
+  const refused = replies.filter((reply) => /max number of clients reached/.test(reply));
+  assert.equal(refused.length, 40 - 17, replies.join());
+  for (let i = 0; i < 20; i++) await first.call("SET", `k${i}`, Buffer.alloc(1024 * 1024));
+  assert.equal(await first.call("PING"), "PONG");
+});
+
 test("a folder that is a file, lies under one, or cannot be made is refused", async () => {
   using folder = emptyFolder();
   const file = join(folder.path, "file");
