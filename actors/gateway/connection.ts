@@ -101,7 +101,7 @@ export class Connection {
 
   /** Takes received bytes; they may be overwritten afterwards. */
   receive(bytes: Buffer, length: number): void {
-    if (this.closing) return;
+    if (this.closing || this.#hasInputEnded) return;
     this.bytesIn += length;
     if (this.#input.length > 0 || this.#isStopped()) {
       this.#keep(bytes, 0, length);
@@ -200,7 +200,7 @@ export class Connection {
     return this.#blocked > 0;
   }
 
-  /** The other side sends no more: finish what it asked, then close. */
+  /** The other side sends no more, or is heard no more: finish what it asked, then close. */
   ended(): void {
     this.#hasInputEnded = true;
     if (this.#blocked === 0 && (!this.#isStopped() || this.#input.length === 0)) this.close();

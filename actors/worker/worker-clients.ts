@@ -147,9 +147,11 @@ export class WorkerClients implements ConnectionHost {
     this.#dispatcher.dispatch(connection, request);
   }
 
-  /** Closes every client once its replies have left. */
-  drain(): Promise<void> {
-    for (const client of this.#clients.values()) client.connection?.close();
+  /** Closes every client once what it has sent is answered. */
+  async drain(): Promise<void> {
+    // What has arrived and is not read yet is read in a whole round of the event loop.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    for (const client of this.#clients.values()) client.connection?.ended();
     return new Promise((resolve) => this.#whenEmpty(resolve));
   }
 

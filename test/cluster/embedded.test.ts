@@ -127,6 +127,18 @@ test("a transaction is all its replies, or one error", async () => {
   assert.equal(await client.get("t"), "3");
 });
 
+test("calls that were made before a stop are answered", async () => {
+  await using place = await started(2);
+  const client = place.node.client();
+  await client.set("first", "v");
+  const calls = Array.from({ length: 50 }, (_, i) => client.set(`k${i}`, "v"));
+  await place.node.stop();
+  assert.deepEqual(
+    await Promise.all(calls),
+    calls.map(() => true),
+  );
+});
+
 test("commands and times that a client cannot keep are refused", async () => {
   await using place = await started(1);
   const client = place.node.client();

@@ -162,6 +162,36 @@ test("a client that closes while CLIENT PAUSE holds it back is forgotten", async
   assert.deepEqual(forgotten, [held]);
 });
 
+test("what has arrived when the node stops is answered, what comes later is not read", async () => {
+  await using node = await WorkerNode.start();
+  const worker = firstOf(node);
+  let isBehind = true;
+  Object.defineProperty(worker.exchange, "isBehind", { get: () => isBehind });
+  using client = await node.connect();
+  client.send(["SET", "k", "1"], ["INCR", "k"], ["INCR", "k"]);
+  await until(() => connectionsOf(worker).find(({ isLate }) => isLate));
+  const drained = worker.gateway.drain();
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  const later = connectionsOf(worker)[0];
+  const bytes = encodeCommand(["INCR", "k"]);
+  later?.receive(bytes, bytes.length);
+  isBehind = false;
+  worker.beginTurn();
+  assert.deepEqual(await client.untilClosed(), ["OK", 2, 3]);
+  await drained;
+});
+
+test("what is about to be read when the node stops is answered", async () => {
+  await using node = await WorkerNode.start();
+  const worker = firstOf(node);
+  using client = await node.connect();
+  await client.call("PING");
+  client.send(["SET", "k", "1"], ["INCR", "k"]);
+  const drained = worker.gateway.drain();
+  assert.deepEqual(await client.untilClosed(), ["OK", 2]);
+  await drained;
+});
+
 test("what a client sends behind a command that waits on another worker is run after it", async () => {
   const held = keyOn(1, "held");
   const free = keyOn(1, "free", partitionOf(held));
