@@ -30,7 +30,8 @@ process.env.UV_THREADPOOL_SIZE ??= String(Math.min(POOL_THREADS_MAX, threads));
 
 /** Where compiled code is kept: the user's own folder, never a shared /tmp: code is read back. */
 function cacheFolder(): string | undefined {
-  const caches = process.env.XDG_CACHE_HOME || `${homedir()}/.cache`;
+  const caches = process.env.XDG_CACHE_HOME || homeCaches();
+  if (caches === undefined) return undefined;
   // Not recursive: what is above must be there already (a service's user may have no home).
   if (!existsSync(caches) && existsSync(dirname(caches))) {
     try {
@@ -40,6 +41,14 @@ function cacheFolder(): string | undefined {
     }
   }
   return existsSync(caches) ? `${caches}/coterie` : undefined;
+}
+
+function homeCaches(): string | undefined {
+  try {
+    return `${homedir()}/.cache`;
+  } catch {
+    return undefined; // neither HOME nor an entry in passwd: a container's arbitrary user
+  }
 }
 
 if (!process.env.NODE_COMPILE_CACHE && !process.env.NODE_DISABLE_COMPILE_CACHE) {

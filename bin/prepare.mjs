@@ -229,8 +229,12 @@ async function prepare() {
     if (code !== 0) explain(output);
     if (!runtimeReady()) refuseRuntime();
   }
-  mkdirSync(modules, { recursive: true });
-  writeFileSync(stamp, wanted);
+  try {
+    mkdirSync(modules, { recursive: true });
+    writeFileSync(stamp, wanted);
+  } catch {
+    // Another user installed it: it is complete, and is looked at again at the next start.
+  }
 }
 
 await prepare();

@@ -37,6 +37,8 @@ export function processSeams(): StartSeams {
   // A closed pipe (`coterie start | head -1`) must not end the node.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
+  // Nor must a terminal that goes away: Node forgets that `nohup` had this signal ignored.
+  process.on("SIGHUP", () => {});
   return {
     startNode: async (config) => {
       // They take longest: they come up while the node is loaded.

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeStatus } from "../actors/node-api.ts";
+import { reachable, readPage } from "../actors/supervisor/admin-pages.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
 import { formatBytes } from "../runtime/config/shape.ts";
 import type { NodeConfig } from "../runtime/config.ts";
@@ -12,10 +13,46 @@ import { portRange } from "./banner.ts";
 /** How long a node has to answer. */
 const ANSWER_TIMEOUT_MS = 3000;
 
-function hostOf(address: string): string {
-  if (address === "0.0.0.0") return "127.0.0.1";
-  if (address === "::") return "[::1]";
-  return address.includes(":") && !address.startsWith("[") ? `[${address}]` : address;
+/** Longest answer that is read. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+
+/** The fields that are shown, by what they must be: whatever answers may be no node. */
+const TEXTS = ["name", "cluster", "nodeId", "version", "state", "dataFolder"] as const;
+const NUMBERS = [
+  "pid",
+  "uptimeSeconds",
+  "keys",
+  "memoryBytes",
+  "memoryBytesMax",
+  "clients",
+  "clientsMax",
+  "commands",
+] as const;
+const WORKER_NUMBERS = [
+  "index",
+  "keys",
+  "clients",
+  "memoryBytes",
+  "restarts",
+  "longestTurnMs",
+] as const;
+
+function isStatus(value: unknown): value is NodeStatus {
+  const isObject = (part: unknown) => typeof part === "object" && part !== null;
+  const has = (part: object, type: string, names: readonly string[]) => {
+    return names.every((name) => typeof Reflect.get(part, name) === type);
+  };
+  if (!isObject(value)) return false;
+  const status = value as NodeStatus;
+  return (
+    has(status, "string", TEXTS) &&
+    has(status, "number", NUMBERS) &&
+    isObject(status.writes) &&
+    isObject(status.ports) &&
+    Array.isArray(status.ports.direct) &&
+    Array.isArray(status.workers) &&
+    status.workers.every((worker) => isObject(worker) && has(worker, "number", WORKER_NUMBERS))
+  );
 }
 
 /** The admin port: from the configuration, or where that is 0 from the running node's ports.json. */
@@ -34,26 +71,26 @@ function adminPort({ self, dataFolder }: NodeConfig): number {
 
 /** Asks the node. Throws NODE_UNREACHABLE if nothing answers, or something else does. */
 export async function fetchStatus(config: NodeConfig): Promise<NodeStatus> {
-  const address = `${hostOf(config.adminBind)}:${adminPort(config)}`;
+  const host = reachable(config.adminBind);
+  const port = adminPort(config);
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const fail = (what: string, cause?: unknown) => {
     const message = `${what} at ${address} (admin port). Is the node running? Start it with: coterie start. On other ports: --port P or --admin-port PORT`;
     return new CoterieError("NODE_UNREACHABLE", message, { detail: { address }, cause });
   };
-  let status: NodeStatus;
+  const foreign = "something that is no Coterie node answers";
   try {
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    const response = await fetch(`http://${address}/status`, { signal });
-    status = (await response.json()) as NodeStatus;
+    const limits = { timeoutMs: ANSWER_TIMEOUT_MS, bytesMax: ANSWER_BYTES_MAX };
+    const status: unknown = JSON.parse(await readPage({ host, port, path: "/status", ...limits }));
+    if (isStatus(status)) return status;
   } catch (error) {
-    if (error instanceof SyntaxError)
-      throw fail("something that is no Coterie node answers", error);
-    const late = error instanceof Error && error.name === "TimeoutError";
+    if (error instanceof SyntaxError) throw fail(foreign, error);
+    const late = error instanceof Error && error.name === "AbortError";
+    const isHttp = error instanceof Error && /^HPE_/.test(String(Reflect.get(error, "code")));
+    if (isHttp) throw fail(foreign, error);
     throw fail(late ? `no answer within ${ANSWER_TIMEOUT_MS} ms` : "nothing answers", error);
   }
-  if (typeof status?.nodeId !== "string" || typeof status.state !== "string") {
-    throw fail("something that is no Coterie node answers");
-  }
-  return status;
+  throw fail(foreign);
 }
 
 function duration(seconds: number): string {
@@ -99,5 +136,10 @@ export function statusText(status: NodeStatus): string {
       .join("")
       .trimEnd(),
   );
-  return [...lines, "", ...cells, ""].join("\n");
+  return [...lines, "", ...cells, ""].map(printable).join("\n");
+}
+
+/** A line without what a terminal would act on: some of it comes from whoever answers. */
+function printable(line: string): string {
+  return line.replace(/\p{Cc}/gu, "?");
 }

@@ -10,6 +10,7 @@ import { CoterieError } from "../../runtime/base/errors.ts";
 import type { NodeConfig, NodePorts } from "../../runtime/config.ts";
 import { portOf } from "../gateway/listener.ts";
 import type { Liveness } from "../node-api.ts";
+import { reachable, readPage } from "./admin-pages.ts";
 
 // limits:
 /** How long another process on the admin port has to say whether it is a node. */
@@ -108,11 +109,14 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ["ENOTFOUND", "there is no such host"],
 ]);
 
+const IDENTIFY = { timeoutMs: IDENTIFY_TIMEOUT_MS, bytesMax: IDENTIFY_BYTES_MAX };
+
 /** Who answers at an admin port, if it is a node. */
 async function identify(host: string, port: number): Promise<Liveness | undefined> {
   if (port < 1) return undefined;
   try {
-    const value: unknown = JSON.parse(await fetchText(reachable(host), port));
+    const page = { host: reachable(host), port, path: "/livez", ...IDENTIFY };
+    const value: unknown = JSON.parse(await readPage(page));
     return isLiveness(value) ? value : undefined;
   } catch {
     return undefined; // whatever it is, it is no node
@@ -132,29 +136,4 @@ function isLiveness(value: unknown): value is Liveness {
     typeof ports === "object" &&
     ports !== null
   );
-}
-
-/** Where a node that listens on every address is reached from this machine. */
-function reachable(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  return host === "::" ? "::1" : host;
-}
-
-async function fetchText(host: string, port: number): Promise<string> {
-  // Not before it is needed: HTTP takes long to load.
-  const { get } = await import("node:http");
-  return new Promise((resolve, reject) => {
-    const signal = AbortSignal.timeout(IDENTIFY_TIMEOUT_MS);
-    const request = get({ host, port, path: "/livez", agent: false, signal }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        text += chunk;
-        if (text.length > IDENTIFY_BYTES_MAX) request.destroy(new Error("too long"));
-      });
-      response.on("end", () => resolve(text));
-      response.on("error", reject);
-    });
-    request.on("error", reject);
-  });
 }

@@ -184,6 +184,26 @@ test("status finds the port of a node with free ports in its data folder", async
   assert.equal(code, 1);
 });
 
+test("status shows no node in what is none, and nothing that a terminal would act on", async () => {
+  using folder = emptyFolder();
+  for (const answer of [
+    { nodeId: "x", state: "ready" },
+    { ...STATUS, pid: "x" },
+    { ...STATUS, workers: [null] },
+    null,
+  ]) {
+    using other = await answering(JSON.stringify(answer));
+    const words = ["status", "--admin-port", String(other.port)];
+    const { code, stderr } = await coterie(words, { folder: folder.path });
+    assert.equal(code, 1);
+    assert.match(stderr, /^coterie: something that is no Coterie node answers at/);
+  }
+  using server = await answering(JSON.stringify({ ...STATUS, name: "n1\u001b[31m\nstate ready" }));
+  const words = ["status", "--admin-port", String(server.port)];
+  const { stdout } = await coterie(words, { folder: folder.path });
+  assert.match(stdout, /^node +n1\?\[31m\?state ready \(/);
+});
+
 test("status says when nothing answers, or something else does", async () => {
   using folder = emptyFolder();
   const gone = await answering("");

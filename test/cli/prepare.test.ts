@@ -81,6 +81,16 @@ test("what somebody's own npm ci installed is taken as it is, if it is what the 
   assert.equal(subject.runs(), 1);
 });
 
+test("what is installed is good enough where that cannot be noted: another user's folder", async () => {
+  using folder = emptyFolder();
+  const subject = packageFolder(folder.path, "process.exit(1)");
+  subject.lock("1.0.0");
+  subject.installed("1.0.0");
+  mkdirSync(join(folder.path, "node_modules", ".coterie-prepared"));
+  const { code, stderr } = await subject.run();
+  assert.deepEqual([code, stderr], [0, ""]);
+});
+
 test("without network the message says so, and nothing is taken as installed", async () => {
   using folder = emptyFolder();
   const npm = 'console.error("npm error code ENOTFOUND"); process.exit(1)';

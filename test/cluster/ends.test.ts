@@ -119,6 +119,15 @@ test("the gateway's port of a second node is refused, on another folder and admi
   for (let i = 0; i < 20; i++) assert.equal(await client.call("PING"), "PONG");
 });
 
+test("a terminal that goes away ends no node", async () => {
+  await using server = await startServer();
+  process.kill(server.pid, "SIGHUP");
+  const client = await server.connect();
+  assert.equal(await client.call("PING"), "PONG");
+  process.kill(server.pid, "SIGHUP");
+  assert.equal(await client.call("PING"), "PONG");
+});
+
 test("no more clients are taken than the process may have connections, and it says so", async () => {
   const limit = 'ulimit -n 170 && exec "$0" "$@"';
   await using server = await startServer({ through: () => ["sh", "-c", limit] });
