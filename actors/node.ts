@@ -8,8 +8,10 @@
  * Invariant: whatever was opened is closed again, also when a later step fails; the admin port
  * answers from the first moment to the last.
  */
+
 import { systemClock, systemTimers } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
+import { logLine } from "../runtime/base/log.ts";
 import { openFilesMax } from "../runtime/base/machine.ts";
 import { systemRandom } from "../runtime/base/prng.ts";
 import type { NodeConfig, NodePorts } from "../runtime/config.ts";
@@ -375,9 +377,8 @@ class Node implements LocalNode, AdminSource {
   }
 
   #log(event: string, text: string, facts: object): void {
-    const isJson = this.#config.log.format === "json";
-    const line = JSON.stringify({ level: "warn", event, message: text, ...facts });
-    process.stderr.write(`${isJson ? line : text}\n`);
+    const logged = { level: "warn" as const, event, message: text, ...facts };
+    process.stderr.write(logLine(this.#config.log, logged));
   }
 }
 

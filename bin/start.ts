@@ -4,11 +4,13 @@
  * Invariant: exit code 0 means that the node stopped cleanly: accepted nothing more, finished what
  * was in flight, synced. Whatever else happens, the code is not 0.
  */
+
 import { flushCompileCache } from "node:module";
 import type { RunningNode, StartNode } from "../actors/node-api.ts";
 import { bearThreads } from "../actors/supervisor/threads.ts";
 import { type Clock, systemClock } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
+import { logLine } from "../runtime/base/log.ts";
 import type { NodeConfig } from "../runtime/config.ts";
 import { type BannerFacts, bannerLine, bannerText } from "./banner.ts";
 import { EXIT_SOFTWARE } from "./exit-codes.ts";
@@ -56,8 +58,7 @@ export function processSeams(): StartSeams {
 export async function runNode(config: NodeConfig, seams: StartSeams): Promise<number> {
   refuseCluster(config);
   const say = (event: string, text: string, facts: object) => {
-    const json = config.log.format === "json";
-    seams.write(`${json ? JSON.stringify({ level: "info", event, ...facts }) : text}\n`);
+    seams.write(logLine(config.log, { level: "info", event, message: text, ...facts }));
   };
   const { stopped, listen } = stopSignals(seams);
   listen();

@@ -26,8 +26,9 @@ export type {
   WorkerStatus,
 } from "../actors/node-api.ts";
 export { CoterieError, type ErrorCode, type Remedy } from "../runtime/base/errors.ts";
+export type { LogLevel } from "../runtime/base/log.ts";
 export type { NodeOptions } from "../runtime/config/embedded.ts";
-export type { Durability, LogLevel, NodePorts } from "../runtime/config.ts";
+export type { Durability, NodePorts } from "../runtime/config.ts";
 export type { Argument, Command } from "./command.ts";
 export type { Data, Integer, LocalClient, SetOptions } from "./local-client.ts";
 export type { Reply } from "./replies.ts";

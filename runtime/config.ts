@@ -6,6 +6,8 @@
  * their descriptions are in config/schema.ts; config/resolve.ts makes the value.
  */
 
+import type { LogConfig } from "./base/log.ts";
+
 /** When a write is acknowledged: after fdatasync, within an interval of it, or after write(). */
 export type Durability = "always" | "interval" | "os";
 
@@ -93,13 +95,6 @@ export interface ClientsConfig {
 export interface SecurityConfig {
   /** Undefined: no authentication (loopback only). Never printed. */
   readonly password: string | undefined;
-}
-
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
-export interface LogConfig {
-  readonly level: LogLevel;
-  readonly format: "text" | "json";
 }
 
 /** The configuration of one node of one cluster. */

@@ -1,5 +1,7 @@
 /** What dispatch and transactions need of the worker that they run on: types only. */
+
 import type { Clock } from "../../runtime/base/clock.ts";
+import type { LogEvent } from "../../runtime/base/log.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
 import type { CommandTable } from "../command-table.ts";
 import type { Executor } from "../vnode/executor.ts";
@@ -45,5 +47,5 @@ export interface DispatchHost extends WorkerView {
   /** A turn that no client's bytes have begun: reads the clock. */
   beginTurn(): void;
   /** One line for the log. */
-  report(facts: object): void;
+  report(event: LogEvent): void;
 }

@@ -308,7 +308,7 @@ export class Participant {
   #giveUp({ id, parts }: CommitMessage, error: unknown): Buffer[] {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const facts = {
-      level: "error",
+      level: "error" as const,
       event: "transaction part failed",
       transaction: id,
       error: text,

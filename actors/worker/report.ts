@@ -1,9 +1,6 @@
-/** What a worker says on stderr: one line of JSON an event. */
+/** What a worker says on stderr. */
+import { type LogConfig, type LogEvent, logLine } from "../../runtime/base/log.ts";
 
-export function writeReport(facts: object): void {
-  process.stderr.write(`${JSON.stringify(facts, reportError)}\n`);
-}
-
-function reportError(_key: string, value: unknown): unknown {
-  return value instanceof Error ? { message: value.message, stack: value.stack } : value;
+export function writeReport(log: LogConfig, event: LogEvent): void {
+  process.stderr.write(logLine(log, event));
 }

@@ -4,10 +4,12 @@
  * A turn: bytes from sockets and peers run commands on vnodes by plain calls; at its end the
  * journal writes one frame, each connection is written to once, each port posted to once.
  */
+
 import { ActorSystem } from "../../runtime/actor/system.ts";
 import { systemScheduler } from "../../runtime/actor/timers.ts";
 import type { Clock, Timers } from "../../runtime/base/clock.ts";
 import type { CoterieError } from "../../runtime/base/errors.ts";
+import type { LogEvent } from "../../runtime/base/log.ts";
 import type { Random } from "../../runtime/base/prng.ts";
 import { HybridClock } from "../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../runtime/causality/op.ts";
@@ -273,8 +275,8 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     });
   }
 
-  report(facts: object): void {
-    writeReport(facts);
+  report(event: LogEvent): void {
+    writeReport(this.config.log, event);
   }
 
   /** The vnode that serves under this id, the node's own included. */
@@ -381,20 +383,15 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   }
 }
 
-function newSystem({
-  index,
-  clock,
-  timers,
-  random,
-  onCrashLoop,
-}: WorkerRuntimeOptions): ActorSystem {
+function newSystem(options: WorkerRuntimeOptions): ActorSystem {
+  const { log } = options.args.config;
   return new ActorSystem({
-    name: `worker-${index}`,
-    clock,
-    timers,
+    ...options,
+    name: `worker-${options.index}`,
     scheduler: systemScheduler,
-    random,
-    onRootFailure: onCrashLoop,
-    onReport: writeReport,
+    onRootFailure: options.onCrashLoop,
+    onReport: ({ kind, ...facts }) => {
+      writeReport(log, { level: "error", event: `actor ${kind}`, ...facts });
+    },
   });
 }

@@ -3,7 +3,9 @@
  *
  * Invariant: none of it runs within a command: it goes in slices between turns.
  */
+
 import type { Clock, Timers } from "../../runtime/base/clock.ts";
+import type { LogEvent } from "../../runtime/base/log.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
 import { isDiskFull } from "../../runtime/storage/files.ts";
 import { parseSnapshotName } from "../../runtime/storage/snapshot.ts";
@@ -36,7 +38,7 @@ export interface UpkeepHost {
   /** Makes sure that the turn has an end. */
   schedule(): void;
   /** Says on stderr what went wrong. */
-  report(facts: object): void;
+  report(event: LogEvent): void;
 }
 
 export interface WorkerUpkeepOptions {
@@ -143,7 +145,7 @@ export class WorkerUpkeep {
   /** That a full disk has no room for cleaning either is said once, by whom it refuses. */
   #failed(event: string, error: unknown): void {
     const isKnown = this.#storage.journal.full && isDiskFull(error);
-    if (!isKnown) this.#host.report({ event, error });
+    if (!isKnown) this.#host.report({ level: "error", event, error });
   }
 
   /** `vnodes`: those whose ops count. */

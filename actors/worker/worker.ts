@@ -2,10 +2,12 @@
  * Entry of a worker thread: recovers what the data folder holds of its partitions, listens, serves,
  * and stops in order.
  */
+
 import { flushCompileCache } from "node:module";
 import type { Server, Socket } from "node:net";
 import { systemClock, systemTimers } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
+import type { LogEvent } from "../../runtime/base/log.ts";
 import { systemRandom } from "../../runtime/base/prng.ts";
 import { pack } from "../../runtime/codec/pack.ts";
 import { systemFiles } from "../../runtime/storage/files.ts";
@@ -51,11 +53,13 @@ const handles = new LocalHandles({
   connect: (open) => runtime?.gateway.acceptHandle(open),
 });
 /** What the operator is told on stderr, by each worker. */
-const DISK_FULL = {
+const DISK_FULL: LogEvent = {
+  level: "error",
   event: "disk full",
-  remedy: "free some space: writes are refused until then, reads and deletes go on",
+  message:
+    "the disk is full: free some space; writes are refused until then, reads and deletes go on",
 };
-const DISK_HAS_ROOM = { event: "disk has room again" };
+const DISK_HAS_ROOM: LogEvent = { level: "warn", event: "disk has room again" };
 
 start().catch((error: unknown) => {
   if (error instanceof CoterieError) context.cannotStart(error);
@@ -78,7 +82,7 @@ async function start(): Promise<void> {
     events: {
       onDurable: () => runtime?.onDurable(),
       onFailed: (error) => void journalFailed(error),
-      onFull: (full) => writeReport(full ? DISK_FULL : DISK_HAS_ROOM),
+      onFull: (full) => writeReport(args.config.log, full ? DISK_FULL : DISK_HAS_ROOM),
       syncTimes,
     },
   });

@@ -1,8 +1,10 @@
 /**
  * Configuration of a node inside an application: the same fields and checks as the command line's.
  */
+
+import type { LogLevel } from "../base/log.ts";
 import type { MachineFacts } from "../base/machine.ts";
-import type { Durability, LogLevel, NodeConfig } from "../config.ts";
+import type { Durability, NodeConfig } from "../config.ts";
 import type { Problem } from "./check.ts";
 import { type FlagName, flagSpecs } from "./flags.ts";
 import { nearestName } from "./nearest.ts";

@@ -46,7 +46,7 @@ test("a full disk refuses writes with MISCONF, reads and deletes go on, and it r
   assert.equal(await client.call("GET", "k3"), `3${VALUE}`);
   assert.equal(await client.call("EXISTS", `k${written}`), 0);
   assert.equal(await client.call("DEL", "k0"), 1);
-  assert.match(server.stderr, /^{"event":"disk full"/m);
+  assert.match(server.stderr, /^{"level":"error","event":"disk full"/m);
   // Nothing else is wrong: what cleaning could not write before that was known is the same.
   for (const line of server.stderr.trimEnd().split("\n")) {
     assert.match(line, /"event":"disk (full|has room again)"|\(ENOSPC\)/);
