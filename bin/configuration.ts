@@ -2,7 +2,7 @@
  * The configuration as the command line finds it: reads the file and hands all sources to the
  * resolver. Reads nothing but the configuration file and the password file.
  */
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { CoterieError } from "../runtime/base/errors.ts";
 import { thisMachine } from "../runtime/base/machine.ts";
@@ -51,13 +51,20 @@ function readConfigFile(name: string, folder: string): NonNullable<ConfigSources
   }
 }
 
-/** First line of a file, without its end. Throws what the file system throws. */
-function readLine(path: string): string {
+/**
+ * First line of a file, or of a pipe, without its end and without an editor's byte order mark. Throws
+ * what the file system throws.
+ */
+export function readLine(path: string): string {
   const file = openSync(path, "r");
   try {
     const buffer = Buffer.alloc(PASSWORD_BYTES_MAX);
-    const bytes = readSync(file, buffer, 0, buffer.length, 0);
-    return buffer.toString("utf8", 0, bytes).split(/\r?\n/, 1)[0] ?? "";
+    let bytes = 0;
+    for (let read = -1; read !== 0 && !buffer.includes("\n"); bytes += read) {
+      read = readSync(file, buffer, bytes, buffer.length - bytes, null);
+    }
+    const text = buffer.toString("utf8", 0, bytes).replace(/^\ufeff/, "");
+    return text.split(/\r?\n/, 1)[0] ?? "";
   } finally {
     closeSync(file);
   }
@@ -73,11 +80,16 @@ export function settingsOf(flags: ReadonlyMap<string, string>): FlagValues {
   return values;
 }
 
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
 /** Finds and checks the configuration; throws CONFIG_INVALID or CONFIG_UNREADABLE. */
 export function findConfig(flags: ReadonlyMap<string, string>): FoundConfig {
   const folder = process.cwd();
   const named = flags.get("config") ?? process.env[envName("config")];
-  const exists = existsSync(resolve(folder, CONFIG_FILE_DEFAULT));
+  // A link that leads nowhere is a file that cannot be read, not one that is not there.
+  const exists = isThere(resolve(folder, CONFIG_FILE_DEFAULT));
   const name = named === undefined || named === "" ? undefined : named;
   const chosen = name ?? (exists ? CONFIG_FILE_DEFAULT : undefined);
   const file = chosen === undefined ? undefined : readConfigFile(chosen, folder);

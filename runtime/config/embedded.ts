@@ -59,6 +59,10 @@ export function embeddedConfig(
       const hint = nearest === undefined ? names.join(", ") : `did you mean ${nearest}?`;
       problems.push({ path: name, message: `unknown option; ${hint}` });
     } else if (Object.hasOwn(FLAG_OF, name)) {
+      if (typeof value !== "string" && typeof value !== "number") {
+        problems.push({ path: name, message: "must be a string or a number" });
+        continue;
+      }
       flags[FLAG_OF[name as keyof typeof FLAG_OF]] = String(value);
     }
   }

@@ -2,12 +2,15 @@
  * The command line as a user types it: real processes, their output and their exit codes.
  */
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { NodeStatus } from "../../actors/node-api.ts";
+import { readLine } from "../../bin/configuration.ts";
 import { coterie, emptyFolder, ROOT } from "../support/command-line.ts";
 
 const STATUS: NodeStatus = {
@@ -112,6 +115,26 @@ test("a configuration file that is named must be there, the default one need not
   assert.match(missing.stderr, /other\.json cannot be read: there is no such file/);
   mkdirSync(join(folder.path, "cluster.config.json"));
   assert.match((await check()).stderr, /cluster\.config\.json cannot be read: it is a folder/);
+});
+
+test("a default configuration file that is a link to nowhere is said, not passed over", async () => {
+  using folder = emptyFolder();
+  symlinkSync("nowhere.json", join(folder.path, "cluster.config.json"));
+  const { code, stderr } = await coterie(["config", "check"], { folder: folder.path });
+  assert.equal(code, 78);
+  assert.match(stderr, /cluster\.config\.json cannot be read: there is no such file/);
+});
+
+test("a password may come through a pipe, and have an editor's byte order mark", async () => {
+  using folder = emptyFolder();
+  const path = join(folder.path, "password");
+  writeFileSync(path, "\ufeffsecret\r\nsecond line\n");
+  assert.equal(readLine(path), "secret");
+  const pipe = join(folder.path, "pipe");
+  assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+  const writer = spawn("sh", ["-c", `(printf sec; printf 'ret\nmore') > '${pipe}'`]);
+  assert.equal(readLine(pipe), "secret");
+  await once(writer, "exit");
 });
 
 test("the committed configuration is valid", async () => {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { CoterieError } from "../../runtime/base/errors.ts";
-import { embeddedConfig } from "../../runtime/config/embedded.ts";
+import { embeddedConfig, type NodeOptions } from "../../runtime/config/embedded.ts";
 import { type FlagValues, flagSpecs } from "../../runtime/config/flags.ts";
 import { allPorts, isLoopback } from "../../runtime/config/members.ts";
 import { type ConfigSources, resolveConfig } from "../../runtime/config/resolve.ts";
@@ -343,6 +343,10 @@ test("an embedded node takes options of the same names and checks, and throws on
   assert.equal(result.memory.bytesMax, 2 ** 30);
   const open = embeddedConfig({ bind: "0.0.0.0", password: "p" }, place);
   assert.equal(open.security.password, "p");
+  for (const data of [new URL("file:///tmp/d"), { folder: "d" }, true]) {
+    const options = { data } as unknown as NodeOptions;
+    assert.throws(() => embeddedConfig(options, place), /data: must be a string or a number/);
+  }
   const wrong = { port: -1, adminPort: 1.5, prot: 1, config: { log: { level: 1 } } };
   assert.throws(
     () => embeddedConfig(wrong, place),
