@@ -40,6 +40,8 @@ export class WorkerThread {
     const start: WorkerStart = { index, workers, main: main.port2, control: control.port2, peers };
     const worker = new Worker(entry, {
       name: `coterie worker ${index}`,
+      // How an application's own text is to be read (node --input-type=module -e …) is not for files.
+      execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")),
       workerData: start,
       transferList: [main.port2, control.port2, ...peers.filter((port) => port !== undefined)],
       ...(resourceLimits === undefined ? {} : { resourceLimits }),

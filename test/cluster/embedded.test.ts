@@ -1,10 +1,11 @@
 /** A node inside this process: startNode, its typed clients, and how it ends. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CoterieError, type EmbeddedNode, startNode } from "../../client/embedded.ts";
-import { emptyFolder } from "../support/command-line.ts";
+import { emptyFolder, ROOT } from "../support/command-line.ts";
 import { TestClient } from "../support/test-client.ts";
 import { until } from "../support/until.ts";
 
@@ -125,6 +126,18 @@ test("a transaction is all its replies, or one error", async () => {
   const stale = client.transaction([["SET", "t", 4]]);
   await assert.rejects(stale, /a watched key has changed: nothing was executed/);
   assert.equal(await client.get("t"), "3");
+});
+
+test("an application that is a text of the command line starts a node", () => {
+  using folder = emptyFolder();
+  const script = `
+    import { startNode } from "./client/embedded.ts";
+    await using node = await startNode({ port: 0, data: ${JSON.stringify(folder.path)} });
+    console.log(await node.client().call("PING"));
+  `;
+  const words = ["--input-type=module", "-e", script];
+  const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: ROOT });
+  assert.equal(String(stdout), "PONG\n", String(stderr));
 });
 
 test("calls that were made before a stop are answered", async () => {
