@@ -12,9 +12,12 @@ import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { Apart } from "../command.ts";
 import { type CommandEntry, keyIndexes } from "../command-table.ts";
 import type { Part } from "../protocols/transactions.ts";
+import { isError } from "../vnode/commands/words.ts";
+import { KEYS_TOO_LARGE } from "../worker/participant.ts";
 import { REPLY_BYTES_MAX } from "./connection.ts";
 import { type Decision, type Segment, segmentsOf, stepReplies } from "./cross-plan.ts";
 import type { DispatchHost } from "./dispatch-host.ts";
+import { encodeError } from "./replies.ts";
 import { forEachPartition, hasWholeGroups, reachesOthers, requestOf, type Step } from "./steps.ts";
 
 /** Whether a step needs the keys of several partitions in one place. */
@@ -104,12 +107,20 @@ export class Peeks {
     for (const one of undecided) this.#goOn(one, shown.splice(0, one.peeks));
   }
 
+  #decision(changes: readonly Step[], reply: RespWriter): Decision {
+    if (reply.overflowed) return { changes: [], reply: encodeError(KEYS_TOO_LARGE) };
+    if (reply.at === 0) return { changes, reply: null };
+    const bytes = reply.take();
+    if (isError(bytes)) this.#host.stats.noteError(bytes.toString("latin1", 1).trimEnd());
+    return { changes, reply: bytes };
+  }
+
   #goOn(one: Undecided, shown: readonly Buffer[]): void {
     const { index, keyspace, reply, rounds } = one;
     const { done, value } = rounds.next(shown);
     const steps = value.map((words) => stepOf(this.#host, words, keyspace));
     if (done) {
-      this.decisions.set(index, { changes: steps, reply: reply.at === 0 ? null : reply.take() });
+      this.decisions.set(index, this.#decision(steps, reply));
       return;
     }
     assert(steps.length > 0, "a round of peeks has some");

@@ -11,6 +11,7 @@ import type { Part, PartEntry } from "../protocols/transactions.ts";
 import { vnodeId } from "../vnode/vnode-id.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 import { mergeReplies, type SplitKind } from "./replies.ts";
+import type { Change } from "./scratch.ts";
 import { argumentsOf, forEachPartition, hasKeys, reachesOthers, type Step } from "./steps.ts";
 
 // limits:
@@ -173,6 +174,36 @@ export function opIdsOf(parts: readonly Part[]): number {
     most = Math.max(most, count);
   }
   return most;
+}
+
+/** Changed keys as parts, one a partition. */
+export function partsOf(changes: readonly Change[]): Part[] {
+  const parts = new Map<string, Part & { entries: Part["entries"][number][] }>();
+  for (const { keyspace, partition, key, content } of changes) {
+    const name = `${keyspace}:${partition}`;
+    const part = parts.get(name) ?? { number: parts.size, keyspace, partition, entries: [] };
+    part.entries.push({ kind: "content", key, content });
+    parts.set(name, part);
+  }
+  return [...parts.values()];
+}
+
+/** About how large parts are. */
+export function bytesOf(parts: readonly Part[]): number {
+  const sum = (buffers: readonly Buffer[]) => {
+    return buffers.reduce((bytes, buffer) => bytes + buffer.length + 4, 0);
+  };
+  let bytes = 0;
+  for (const { entries } of parts) {
+    for (const entry of entries) {
+      if (entry.kind === "command") bytes += sum(entry.args);
+      else if (entry.content !== null) {
+        const { value, names, values } = entry.content;
+        bytes += entry.key.length + value.length + sum(names) + sum(values);
+      }
+    }
+  }
+  return bytes;
 }
 
 /** Parts by the worker that owns them now. */

@@ -18,10 +18,12 @@ import { execRefusal, FAILED_INSIDE, KEYS_TOO_LARGE } from "../worker/participan
 import { needsCopies, Peeks } from "./apart.ts";
 import type { Connection, ReplySlot } from "./connection.ts";
 import {
+  bytesOf,
   byWorker,
   type Decision,
   opIdsOf,
   PART_IDS_MAX,
+  partsOf,
   segmentsOf,
   stepReplies,
 } from "./cross-plan.ts";
@@ -30,7 +32,6 @@ import type { DispatchHost } from "./dispatcher.ts";
 import { MESSAGE_COMMIT } from "./messages.ts";
 import { runOther } from "./other-steps.ts";
 import { arrayOf, encodeError, nilArray } from "./replies.ts";
-import type { Change } from "./scratch.ts";
 import { forEachPartition, hasKeys, type Job, reachesOthers, type Step } from "./steps.ts";
 
 // limits:
@@ -61,6 +62,8 @@ export class CrossTransaction {
   readonly #isWrite: boolean;
   #isAnswered = false;
   #gate = 0;
+  /** The wall time of all of it, once everything is locked: its keys are as they are then. */
+  #nowMs = 0;
 
   constructor(host: DispatchHost, cross: CrossWorker, job: Job) {
     this.#host = host;
@@ -89,8 +92,14 @@ export class CrossTransaction {
       const keys = isBeside ? this.#keys() : [];
       const contents = await this.#prepare(claim, vnodes, keys);
       if (contents === null) return;
+      this.#nowMs = this.#host.nowMs;
       if (isBeside) await this.#runBeside(claim, keys, contents);
       else await this.#runInPlace(claim);
+    } catch (error) {
+      // What is logged is done by whoever starts in this worker's place.
+      if (cross.isLogged(id)) throw error;
+      this.#host.report({ level: "error", event: "transaction failed", error });
+      this.#refuse(FAILED_INSIDE);
     } finally {
       cross.release(claim);
     }
@@ -199,12 +208,11 @@ export class CrossTransaction {
     if (decided === null) return;
     const segments = segmentsOf(this.#host, steps, decided);
     const parts = segments.flatMap((segment) => segment.parts);
-    const nowMs = await this.#log(claim, parts);
-    if (nowMs === null) return;
+    if (!(await this.#log(claim, parts))) return;
     const replies: (Buffer | null)[] = steps.map(() => null);
     for (const segment of segments) {
       const isLast = segment === segments.at(-1);
-      const found = await this.#commit(claim, segment.parts, nowMs, isLast);
+      const found = await this.#commit(claim, segment.parts, isLast);
       for (const { index, reply } of stepReplies(segment, found)) replies[index] = reply;
       for (const index of segment.others) {
         const step = steps[index] as Step;
@@ -232,7 +240,7 @@ export class CrossTransaction {
   /** Has every owner run parts that read; null after a refusal. */
   async #peek(claim: Claim, parts: readonly Part[]): Promise<Map<Part, readonly Buffer[]> | null> {
     const found = new Map<Part, readonly Buffer[]>();
-    const { nowMs } = this.#host;
+    const nowMs = this.#nowMs;
     const asks = [...byWorker(this.#host, parts)].map(async ([worker, own]) => {
       const message = { id: "", nowMs, protocol: 2, parts: own } satisfies CommitMessage;
       const asked = await this.#cross.ask<CommitAnswer>(worker, MESSAGE_COMMIT, message);
@@ -257,7 +265,7 @@ export class CrossTransaction {
     const host = this.#host;
     const { client, steps } = this.#job;
     const withKeys = steps.filter(hasKeys);
-    const options = { protocol: client.protocol, nowMs: host.nowMs };
+    const options = { protocol: client.protocol, nowMs: this.#nowMs };
     let ran: ReturnType<ReturnType<DispatchHost["newScratch"]>["run"]>;
     try {
       ran = host.newScratch().run(withKeys, keys, contents, options);
@@ -268,9 +276,8 @@ export class CrossTransaction {
     }
     if (ran.changes.length > 0) {
       const parts = partsOf(ran.changes);
-      const nowMs = await this.#log(claim, parts);
-      if (nowMs === null) return;
-      await this.#commit(claim, parts, nowMs, true);
+      if (!(await this.#log(claim, parts))) return;
+      await this.#commit(claim, parts, true);
       this.#cross.done(claim.id);
     }
     const replies: Buffer[] = [];
@@ -288,41 +295,41 @@ export class CrossTransaction {
     return bytes;
   }
 
-  /** Logs the intent of a transaction that changes something; null after a refusal. */
-  async #log(claim: Claim, parts: readonly Part[]): Promise<number | null> {
-    if (!this.#isWrite || parts.length === 0) return this.#host.nowMs;
+  /** Logs the intent of a transaction that changes something; false after a refusal. */
+  async #log(claim: Claim, parts: readonly Part[]): Promise<boolean> {
+    if (!this.#isWrite || parts.length === 0) return true;
     if (bytesOf(parts) > INTENT_BYTES_MAX) {
       this.#refuse(KEYS_TOO_LARGE);
-      return null;
+      return false;
     }
     if (opIdsOf(parts) > PART_IDS_MAX) {
       this.#refuse(TOO_MANY_LOOKS);
-      return null;
+      return false;
     }
     if (!(await this.#cross.secure(claim))) {
       this.#refuse(LOST);
-      return null;
+      return false;
     }
     const refusal = this.#refusal();
     if (refusal !== null) {
       this.#refuse(refusal);
-      return null;
+      return false;
     }
-    return (await this.#cross.log(claim, parts)).nowMs;
+    await this.#cross.log(claim, parts, this.#nowMs);
+    return true;
   }
 
   /** Has every owner run its parts; what they replied. */
   async #commit(
     claim: Claim,
     parts: readonly Part[],
-    nowMs: number,
     isLast: boolean,
   ): Promise<Map<Part, readonly Buffer[]>> {
     const found = new Map<Part, readonly Buffer[]>();
     const { protocol } = this.#job.client;
     const { onPoint } = this.#cross;
     const ask = async ([worker, own]: readonly [number, readonly Part[]]) => {
-      const message = { id: claim.id, nowMs, protocol, parts: own };
+      const message = { id: claim.id, nowMs: this.#nowMs, protocol, parts: own };
       const { replies, gate } = await this.#cross.commit(worker, message, this.#onUnknown);
       this.#gate = Math.max(this.#gate, gate);
       noteReplies(found, own, replies);
@@ -364,34 +371,4 @@ function noteReplies(
 function looksBetween(steps: readonly Step[]): boolean {
   const first = steps.findIndex(reachesOthers);
   return first >= 0 && steps.slice(first).some(hasKeys);
-}
-
-/** Changed keys as parts, one a partition. */
-function partsOf(changes: readonly Change[]): Part[] {
-  const parts = new Map<string, Part & { entries: Part["entries"][number][] }>();
-  for (const { keyspace, partition, key, content } of changes) {
-    const name = `${keyspace}:${partition}`;
-    const part = parts.get(name) ?? { number: parts.size, keyspace, partition, entries: [] };
-    part.entries.push({ kind: "content", key, content });
-    parts.set(name, part);
-  }
-  return [...parts.values()];
-}
-
-/** About how large parts are. */
-function bytesOf(parts: readonly Part[]): number {
-  const sum = (buffers: readonly Buffer[]) => {
-    return buffers.reduce((bytes, buffer) => bytes + buffer.length + 4, 0);
-  };
-  let bytes = 0;
-  for (const { entries } of parts) {
-    for (const entry of entries) {
-      if (entry.kind === "command") bytes += sum(entry.args);
-      else if (entry.content !== null) {
-        const { value, names, values } = entry.content;
-        bytes += entry.key.length + value.length + sum(names) + sum(values);
-      }
-    }
-  }
-  return bytes;
 }

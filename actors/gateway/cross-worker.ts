@@ -117,6 +117,11 @@ export class CrossWorker {
     return this.#openIds >= this.#openIdsMax || pendingBytes > PENDING_BYTES_MAX;
   }
 
+  /** Whether a transaction is logged, and so will be done. */
+  isLogged(id: string): boolean {
+    return this.#open.has(id);
+  }
+
   newId(): string {
     const { random } = this.#host;
     return [random.u32(), random.u32()].map((n) => n.toString(16).padStart(8, "0")).join("");
@@ -195,9 +200,9 @@ export class CrossWorker {
   }
 
   /** Logs what will be done; resolves when that is durable: from now on it will be done. */
-  async log(claim: Claim, parts: readonly Part[]): Promise<Intent> {
+  async log(claim: Claim, parts: readonly Part[], nowMs: number): Promise<Intent> {
     const host = this.#host;
-    const intent = { id: claim.id, nowMs: host.nowMs, parts };
+    const intent = { id: claim.id, nowMs, parts };
     const gate = this.#intents.put(intent);
     host.schedule();
     const commit = Math.floor(gate / 2);

@@ -113,7 +113,8 @@ export class Chores {
     for (const vnode of vnodes()) {
       const { table } = vnode.partition;
       if (!table.garbage.isEmpty && table.garbage.collect(FREE_ITEMS)) more = true;
-      if (sweeping && table.expiring > 0) {
+      // What a transaction has locked is as it has seen it, until it has done what it does.
+      if (sweeping && table.expiring > 0 && this.#options.locks.isFree(vnode.id)) {
         const swept = sweep(vnode, nowMs, EXPIRY_SWEEP_ITEMS);
         if (swept > 0) {
           stats.expiredKeys += swept;

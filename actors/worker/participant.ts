@@ -150,13 +150,13 @@ export class Participant {
     done({ kind: "done", replies } satisfies ExecAnswer, executor.gate);
   }
 
-  #run(step: Step, protocol: 2 | 3, tooLong = REPLIES_TOO_LONG): Buffer {
+  #run(step: Step, protocol: 2 | 3, isPeek = false): Buffer {
     const writer = new RespWriter({ bytesMax: this.#replyBytesLeft, bytesStart: 64 });
     writer.protocol = protocol;
     step.entry.stats.calls++;
-    this.#host.stats.commands++;
+    if (!isPeek) this.#host.stats.commands++;
     runStep(this.#host, step, writer);
-    if (writer.overflowed) return tooLong;
+    if (writer.overflowed) return isPeek ? PEEKS_TOO_LONG : REPLIES_TOO_LONG;
     this.#replyBytesLeft -= writer.at;
     return writer.take();
   }
@@ -289,8 +289,8 @@ export class Participant {
       if (entry.kind === "command") {
         const request = requestOf(entry.args);
         const found = this.#host.table.find(request) as CommandEntry;
-        const tooLong = message.id === "" ? PEEKS_TOO_LONG : REPLIES_TOO_LONG;
-        replies.push(this.#run({ entry: found, request, keyspace }, message.protocol, tooLong));
+        const step = { entry: found, request, keyspace };
+        replies.push(this.#run(step, message.protocol, message.id === ""));
         continue;
       }
       const { key, content } = entry;

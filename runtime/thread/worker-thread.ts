@@ -40,8 +40,7 @@ export class WorkerThread {
     const start: WorkerStart = { index, workers, main: main.port2, control: control.port2, peers };
     const worker = new Worker(entry, {
       name: `coterie worker ${index}`,
-      // How an application's own text is to be read (node --input-type=module -e …) is not for files.
-      execArgv: process.execArgv.filter((flag) => !flag.startsWith("--input-type")),
+      ...(isTextRun() ? { execArgv: [] } : {}),
       workerData: start,
       transferList: [main.port2, control.port2, ...peers.filter((port) => port !== undefined)],
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
@@ -88,4 +87,9 @@ export function newThreads(options: ThreadOptions): WorkerThread[] {
     }
   }
   return ports.map((peers, index) => new WorkerThread(options, index, peers));
+}
+
+/** `node --input-type=module -e …`: how that text is to be read would be wrong for a thread's file. */
+function isTextRun(): boolean {
+  return process.execArgv.some((flag) => flag.startsWith("--input-type"));
 }

@@ -135,9 +135,11 @@ test("an application that is a text of the command line starts a node", () => {
     await using node = await startNode({ port: 0, data: ${JSON.stringify(folder.path)} });
     console.log(await node.client().call("PING"));
   `;
-  const words = ["--input-type=module", "-e", script];
-  const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: ROOT });
-  assert.equal(String(stdout), "PONG\n", String(stderr));
+  for (const flags of [[], ["--max-old-space-size=256"]]) {
+    const words = [...flags, "--input-type=module", "-e", script];
+    const { stdout, stderr } = spawnSync(process.execPath, words, { cwd: ROOT });
+    assert.equal(String(stdout), "PONG\n", String(stderr));
+  }
 });
 
 test("calls that were made before a stop are answered", async () => {

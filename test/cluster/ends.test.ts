@@ -119,6 +119,12 @@ test("the gateway's port of a second node is refused, on another folder and admi
   for (let i = 0; i < 20; i++) assert.equal(await client.call("PING"), "PONG");
 });
 
+test("flags for V8 are the threads' too", async () => {
+  await using server = await startServer({ execArgv: ["--max-old-space-size=300"] });
+  const client = await server.connect();
+  assert.equal(await client.call("PING"), "PONG");
+});
+
 test("a terminal that goes away ends no node", async () => {
   await using server = await startServer();
   process.kill(server.pid, "SIGHUP");

@@ -2,8 +2,11 @@
  * Intersections, unions and differences of sets that are on several threads: by peeks (`Apart`), so
  * that sets are only asked for the members that matter. Results as in set-algebra.ts.
  */
+import type { Request } from "../../../runtime/codec/request.ts";
+import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import type { Commands } from "../../command.ts";
-import { bulkIn, integerIn, itemsIn, words } from "./words.ts";
+import { HeldMembers } from "./held-members.ts";
+import { bulkIn, integerIn, isError, itemsIn, words } from "./words.ts";
 
 /** Sets on several threads, and how many members each has. */
 export interface SetsApart {
@@ -13,57 +16,116 @@ export interface SetsApart {
 
 /** Peeks until there is a result. */
 export type Rounds<Result> = Generator<Commands, Result, readonly Buffer[]>;
-export type CombineApart = (sets: SetsApart) => Rounds<readonly Buffer[]>;
+/** Null: more members than can be held in memory. */
+export type CombineApart = (sets: SetsApart) => Rounds<readonly Buffer[] | null>;
 
-/** The members of the set at an index. */
-function* membersApart({ keys }: SetsApart, index: number): Rounds<Buffer[]> {
-  const [members] = (yield [words("SMEMBERS", keys[index] as Buffer)]) as [Buffer];
-  return itemsIn(members).map((member) => bulkIn(member) as Buffer);
+// limits:
+/** Members that are asked for in one round. */
+const GROUP_MEMBERS = 65_536;
+/** Members that are sent in one message take about this much, each some bytes more than its own. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+const PIECE_ITEM_BYTES = 64;
+
+/** As `readSets` in set-algebra.ts. */
+export function* readSetsApart(
+  request: Request,
+  first: number,
+  end: number,
+  reply: RespWriter,
+): Rounds<SetsApart | undefined> {
+  const keys: Buffer[] = [];
+  for (let i = first; i < end; i++) keys.push(request.bytesAt(i));
+  const counts = yield keys.map((key) => words("SCARD", key));
+  const error = counts.find(isError);
+  if (error === undefined) return { keys, counts: counts.map(integerIn) };
+  reply.raw(error, 0, error.length);
+  return undefined;
 }
 
-/** The first `most` of some members that all sets have at these indexes (or that none has). */
-function* filterApart(
+/** The members of the sets at some indexes; null: there are too many. */
+function* membersApart(
   { keys }: SetsApart,
   indexes: readonly number[],
+  held = new HeldMembers(),
+): Rounds<Buffer[] | null> {
+  const replies = yield indexes.map((index) => words("SMEMBERS", keys[index] as Buffer));
+  const members: Buffer[] = [];
+  for (const reply of replies) {
+    for (const item of itemsIn(reply)) {
+      const member = bulkIn(item) as Buffer;
+      if (!held.add(member.length)) return null;
+      members.push(member);
+    }
+  }
+  return members;
+}
+
+/** The sets that have members, in groups of a bounded number of these, or one by one. */
+function groupsOf({ counts }: SetsApart): number[][] {
+  const groups: number[][] = [];
+  let left = 0;
+  counts.forEach((count, index) => {
+    if (count === 0) return;
+    if (left < count) {
+      groups.push([]);
+      left = GROUP_MEMBERS;
+    }
+    groups.at(-1)?.push(index);
+    left -= count;
+  });
+  return groups;
+}
+
+/** Of some members those that a set has (or has not). They are sent in pieces of a bounded size. */
+function* filterApart(
+  { keys }: SetsApart,
+  index: number,
   members: readonly Buffer[],
   isIn: boolean,
-  most: number,
 ): Rounds<Buffer[]> {
-  if (indexes.length === 0 || members.length === 0) return members.slice(0, most);
-  const found = yield indexes.map((index) => [
-    ...words("SMISMEMBER", keys[index] as Buffer),
-    ...members,
-  ]);
-  const marks = found.map((reply) => itemsIn(reply).map((mark) => integerIn(mark) === 1));
-  return members.filter((_, i) => marks.every((there) => there[i] === isIn)).slice(0, most);
+  const kept: Buffer[] = [];
+  for (let at = 0; at < members.length; ) {
+    const piece: Buffer[] = [];
+    for (let bytes = 0; at < members.length && bytes < PIECE_BYTES; at++) {
+      const member = members[at] as Buffer;
+      piece.push(member);
+      bytes += member.length + PIECE_ITEM_BYTES;
+    }
+    const [reply] = (yield [[...words("SMISMEMBER", keys[index] as Buffer), ...piece]]) as [Buffer];
+    itemsIn(reply).forEach((mark, i) => {
+      if ((integerIn(mark) === 1) === isIn) kept.push(piece[i] as Buffer);
+    });
+  }
+  return kept;
 }
 
-/** Of any number of counts. */
-export function smallestOf(counts: readonly number[]): number {
-  return counts.reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
-}
-
-export function* intersectApart(sets: SetsApart, most: number): Rounds<readonly Buffer[]> {
+export function* intersectApart(sets: SetsApart, most: number): Rounds<readonly Buffer[] | null> {
   const { counts } = sets;
-  const smallest = counts.indexOf(smallestOf(counts));
-  const members = yield* membersApart(sets, smallest);
-  const others = [...counts.keys()].filter((index) => index !== smallest);
-  return yield* filterApart(sets, others, members, true, most);
+  const order = [...counts.keys()].sort((a, b) => (counts[a] as number) - (counts[b] as number));
+  const [smallest = 0, ...others] = order;
+  let members = yield* membersApart(sets, [smallest]);
+  if (members === null) return null;
+  for (const index of others) members = yield* filterApart(sets, index, members, true);
+  return members.slice(0, most);
 }
 
-export function* uniteApart({ keys }: SetsApart): Rounds<readonly Buffer[]> {
-  const replies = yield keys.map((key) => words("SMEMBERS", key));
+export function* uniteApart(sets: SetsApart): Rounds<readonly Buffer[] | null> {
   const members = new Map<string, Buffer>();
-  for (const item of replies.flatMap(itemsIn)) {
-    const member = bulkIn(item) as Buffer;
-    members.set(member.toString("latin1"), member);
+  const held = new HeldMembers();
+  for (const group of groupsOf(sets)) {
+    const own = yield* membersApart(sets, group, held);
+    if (own === null) return null;
+    for (const member of own) members.set(member.toString("latin1"), member);
   }
   return [...members.values()];
 }
 
-export function* subtractApart(sets: SetsApart): Rounds<readonly Buffer[]> {
+export function* subtractApart(sets: SetsApart): Rounds<readonly Buffer[] | null> {
   const { counts } = sets;
-  const members = yield* membersApart(sets, 0);
-  const others = [...counts.keys()].filter((index) => index > 0 && counts[index] !== 0);
-  return yield* filterApart(sets, others, members, false, Number.POSITIVE_INFINITY);
+  let members = yield* membersApart(sets, [0]);
+  if (members === null) return null;
+  for (let index = 1; index < counts.length; index++) {
+    if (counts[index] !== 0) members = yield* filterApart(sets, index, members, false);
+  }
+  return members;
 }

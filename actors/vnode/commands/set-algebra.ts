@@ -5,32 +5,25 @@
  * one partition share its key access. A result is whole before anything is changed.
  */
 
-import { heapBytesMax } from "../../../runtime/base/machine.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { type KeyLookup, type KeysCommand, keysCommand } from "../../command.ts";
 import { type KeyAccess, REFUSED, SET } from "../key-access.ts";
 import { readAtLeast } from "./arguments.ts";
 import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
+import { HeldMembers, TOO_MANY_MEMBERS } from "./held-members.ts";
 import {
   type CombineApart,
   intersectApart,
-  type Rounds,
-  type SetsApart,
-  smallestOf,
+  readSetsApart,
   subtractApart,
   uniteApart,
 } from "./set-algebra-apart.ts";
-import { integerIn, isError, words } from "./words.ts";
+import { words } from "./words.ts";
 
 const TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
 const NEGATIVE_LIMIT = "ERR LIMIT can't be negative";
 const NOTHING = Buffer.alloc(0);
-
-// limits:
-/** Members that are held in memory for a command: each takes some 250 bytes of JavaScript's heap. */
-const MEMBERS_HELD_MAX = Math.floor(heapBytesMax() / 512);
-const TOO_MANY_MEMBERS = `ERR these sets are too large to be combined in memory: it takes ${MEMBERS_HELD_MAX} members at a time`;
 
 /** The arguments that are keys of sets, and how many members each has. */
 interface Sets {
@@ -40,28 +33,21 @@ interface Sets {
   readonly counts: readonly number[];
 }
 
-type Combine = (sets: Sets) => readonly Buffer[];
+/** Null: more members than can be held in memory. */
+type Combine = (sets: Sets) => readonly Buffer[] | null;
 
 /** What is made of sets. */
 interface Operation {
   readonly combine: Combine;
   readonly combineApart: CombineApart;
-  /** How many members of sets of these sizes are held in memory for it. */
-  held(counts: readonly number[]): number;
 }
 
-/** Which arguments are the sets, and what is made of them. */
-interface Wanted {
-  readonly first: number;
-  readonly end: number;
-  readonly operation: Operation;
-}
-
-/** Opens every key once: undefined, and the error replied, if that cannot be done with what they hold. */
+/** Opens every key once: undefined, and the error replied, if one holds another type. */
 function readSets(
   keys: KeyLookup,
   request: Request,
-  { first, end, operation }: Wanted,
+  first: number,
+  end: number,
   reply: RespWriter,
 ): Sets | undefined {
   const counts: number[] = [];
@@ -70,32 +56,7 @@ function readSets(
     if (key.openAs(request, i, SET, reply) === REFUSED) return undefined;
     counts.push(key.elements.count);
   }
-  return fits(counts, operation, reply) ? { keys, request, first, counts } : undefined;
-}
-
-/** As `readSets`, on several threads. */
-function* peekAtSets(
-  request: Request,
-  { first, end, operation }: Wanted,
-  reply: RespWriter,
-): Rounds<SetsApart | undefined> {
-  const keys: Buffer[] = [];
-  for (let i = first; i < end; i++) keys.push(request.bytesAt(i));
-  const sizes = yield keys.map((key) => words("SCARD", key));
-  const error = sizes.find(isError);
-  if (error !== undefined) {
-    reply.raw(error, 0, error.length);
-    return undefined;
-  }
-  const counts = sizes.map(integerIn);
-  return fits(counts, operation, reply) ? { keys, counts } : undefined;
-}
-
-/** Whether there is memory for so many members; else the error is in the reply. */
-function fits(counts: readonly number[], operation: Operation, reply: RespWriter): boolean {
-  if (operation.held(counts) <= MEMBERS_HELD_MAX) return true;
-  reply.error(TOO_MANY_MEMBERS);
-  return false;
+  return { keys, request, first, counts };
 }
 
 /** Opens the set at an index of `counts`. */
@@ -105,13 +66,14 @@ function openSet({ keys, request, first }: Sets, index: number): KeyAccess {
   return key;
 }
 
-/** Copies of the members of a set. */
-function membersOf(sets: Sets, index: number): Buffer[] {
+/** Copies of the members of a set; null: there are too many. */
+function membersOf(sets: Sets, index: number, held = new HeldMembers()): Buffer[] | null {
   const key = openSet(sets, index);
   const members: Buffer[] = [];
   key.elements.seek(0);
   for (let ref = key.elements.next(); ref !== 0; ref = key.elements.next()) {
     key.elements.loadName(ref);
+    if (!held.add(key.end - key.start)) return null;
     members.push(Buffer.from(key.buffer.subarray(key.start, key.end)));
   }
   return members;
@@ -135,12 +97,13 @@ function filterBy(
 }
 
 /** The common members, from the smallest set on; no more than `most`. */
-function intersect(sets: Sets, most: number): readonly Buffer[] {
+function intersect(sets: Sets, most: number): readonly Buffer[] | null {
   const { counts } = sets;
   const order = [...counts.keys()].sort((a, b) => (counts[a] as number) - (counts[b] as number));
   const [smallest = 0, ...others] = order;
   if (counts[smallest] === 0) return [];
   let members = membersOf(sets, smallest);
+  if (members === null) return null;
   for (const index of others) {
     const limit = index === others.at(-1) ? most : Number.POSITIVE_INFINITY;
     members = filterBy(sets, index, members, true, limit);
@@ -148,17 +111,21 @@ function intersect(sets: Sets, most: number): readonly Buffer[] {
   return members;
 }
 
-function unite(sets: Sets): readonly Buffer[] {
+function unite(sets: Sets): readonly Buffer[] | null {
   if (sets.counts.length === 1) return membersOf(sets, 0);
   const members = new Map<string, Buffer>();
+  const held = new HeldMembers();
   for (let index = 0; index < sets.counts.length; index++) {
-    for (const member of membersOf(sets, index)) members.set(member.toString("latin1"), member);
+    const own = membersOf(sets, index, held);
+    if (own === null) return null;
+    for (const member of own) members.set(member.toString("latin1"), member);
   }
   return [...members.values()];
 }
 
-function subtract(sets: Sets): readonly Buffer[] {
+function subtract(sets: Sets): readonly Buffer[] | null {
   let members = membersOf(sets, 0);
+  if (members === null) return null;
   for (let index = 1; index < sets.counts.length && members.length > 0; index++) {
     if (sets.counts[index] === 0) continue;
     members = filterBy(sets, index, members, false, Number.POSITIVE_INFINITY);
@@ -175,7 +142,11 @@ interface AlgebraFacts {
   readonly operation: Operation;
 }
 
-function replyMembers(members: readonly Buffer[], reply: RespWriter): void {
+function replyMembers(members: readonly Buffer[] | null, reply: RespWriter): void {
+  if (members === null) {
+    reply.error(TOO_MANY_MEMBERS);
+    return;
+  }
   reply.set(members.length);
   for (const member of members) reply.bulk(member, 0, member.length);
 }
@@ -193,12 +164,12 @@ function replyCommand(facts: AlgebraFacts): KeysCommand {
     complexity,
     syntax: "key [key ...]",
     *apart(request, reply) {
-      const sets = yield* peekAtSets(request, { first: 1, end: request.count, operation }, reply);
+      const sets = yield* readSetsApart(request, 1, request.count, reply);
       if (sets !== undefined) replyMembers(yield* operation.combineApart(sets), reply);
       return [];
     },
     execute(keys, request, reply) {
-      const sets = readSets(keys, request, { first: 1, end: request.count, operation }, reply);
+      const sets = readSets(keys, request, 1, request.count, reply);
       if (sets !== undefined) replyMembers(operation.combine(sets), reply);
     },
   });
@@ -217,18 +188,26 @@ function storeCommand(facts: AlgebraFacts): KeysCommand {
     complexity,
     syntax: "destination key [key ...]",
     *apart(request, reply) {
-      const sets = yield* peekAtSets(request, { first: 2, end: request.count, operation }, reply);
+      const sets = yield* readSetsApart(request, 2, request.count, reply);
       if (sets === undefined) return [];
       const members = yield* operation.combineApart(sets);
+      if (members === null) {
+        reply.error(TOO_MANY_MEMBERS);
+        return [];
+      }
       reply.integer(members.length);
       const target = request.bytesAt(1);
       const removal = words("DEL", target);
       return members.length === 0 ? [removal] : [removal, [...words("SADD", target), ...members]];
     },
     execute(keys, request, reply) {
-      const sets = readSets(keys, request, { first: 2, end: request.count, operation }, reply);
+      const sets = readSets(keys, request, 2, request.count, reply);
       if (sets === undefined) return;
       const members = operation.combine(sets);
+      if (members === null) {
+        reply.error(TOO_MANY_MEMBERS);
+        return;
+      }
       const target = keys.at(request, 1);
       target.open(request, 1);
       target.deleteKey();
@@ -243,17 +222,11 @@ function storeCommand(facts: AlgebraFacts): KeysCommand {
 const INTERSECTION: Operation = {
   combine: (sets) => intersect(sets, Number.POSITIVE_INFINITY),
   combineApart: (sets) => intersectApart(sets, Number.POSITIVE_INFINITY),
-  held: smallestOf,
 };
-const UNION: Operation = {
-  combine: unite,
-  combineApart: uniteApart,
-  held: (counts) => counts.reduce((sum, count) => sum + count, 0),
-};
+const UNION: Operation = { combine: unite, combineApart: uniteApart };
 const DIFFERENCE: Operation = {
   combine: subtract,
   combineApart: subtractApart,
-  held: ([first = 0]) => first,
 };
 const intersection =
   "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.";
@@ -314,30 +287,23 @@ const sintercard = keysCommand({
   *apart(request, reply) {
     const asked = readCard(request, reply);
     if (asked === undefined) return [];
-    const sets = yield* peekAtSets(
-      request,
-      { first: 2, end: asked.keysEnd, operation: INTERSECTION },
-      reply,
-    );
+    const sets = yield* readSetsApart(request, 2, asked.keysEnd, reply);
     if (sets === undefined) return [];
     const members = yield* intersectApart(sets, asked.limit);
-    reply.integer(members.length);
+    if (members === null) reply.error(TOO_MANY_MEMBERS);
+    else reply.integer(members.length);
     return [];
   },
   execute(keys, request, reply) {
     const asked = readCard(request, reply);
     if (asked === undefined) return;
     const { keysEnd, limit } = asked;
-    const sets = readSets(
-      keys,
-      request,
-      { first: 2, end: keysEnd, operation: INTERSECTION },
-      reply,
-    );
+    const sets = readSets(keys, request, 2, keysEnd, reply);
     if (sets === undefined) return;
     const [only = 0] = sets.counts;
-    const size = sets.counts.length === 1 ? only : intersect(sets, limit).length;
-    reply.integer(Math.min(limit, size));
+    const size = sets.counts.length === 1 ? only : intersect(sets, limit)?.length;
+    if (size === undefined) reply.error(TOO_MANY_MEMBERS);
+    else reply.integer(Math.min(limit, size));
   },
 });
 

@@ -1,22 +1,15 @@
 /** Commands over keys of several workers that are done where the keys are, without copies of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CONTENT_BYTES_MAX } from "../../../actors/gateway/cross-transaction.ts";
 import type { Outcome } from "../../../actors/gateway/exchange.ts";
-import { MESSAGE_COMMIT, MESSAGE_PREPARE } from "../../../actors/gateway/messages.ts";
+import { MESSAGE_COMMIT } from "../../../actors/gateway/messages.ts";
 import { encodeError } from "../../../actors/gateway/replies.ts";
-import type {
-  CommitAnswer,
-  CommitMessage,
-  PrepareAnswer,
-  PrepareMessage,
-} from "../../../actors/protocols/transactions.ts";
-import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
-import { KEYS_TOO_LARGE, Participant } from "../../../actors/worker/participant.ts";
+import { KEYS_TOO_LARGE } from "../../../actors/worker/participant.ts";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
 import { pack } from "../../../runtime/codec/pack.ts";
-import { keyOn, partitionOfKey } from "../../support/placement.ts";
+import { keyOn } from "../../support/placement.ts";
 import type { Plain } from "../../support/resp.ts";
+import { until } from "../../support/until.ts";
 import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
 /** Keys on all of three workers: four that are mostly lists, four sets, four strings, hashes, zsets. */
@@ -191,52 +184,6 @@ test("a command that would peek at what its own transaction flushes is refused",
   assert.deepEqual(done.at(-1), ["a", 1, "OK"]);
 });
 
-/** What the second worker answers to a PREPARE. */
-function prepare(node: WorkerNode, wanted: Partial<PrepareMessage>): Promise<PrepareAnswer> {
-  const [, owner] = node.workers;
-  assert.ok(owner);
-  const message: PrepareMessage = {
-    id: "0123456789abcdef",
-    coordinator: 0,
-    vnodes: [vnodeId(0, partitionOfKey(HERE, NODE_PARTITIONS))],
-    watched: [],
-    keys: [],
-    contentBytesMax: 0,
-    isWrite: true,
-    deniesOom: true,
-    ...wanted,
-  };
-  return new Promise((resolve) => {
-    owner.beginTurn();
-    const participant = new Participant(owner, 250);
-    participant.serve(MESSAGE_PREPARE, message, (answer) => {
-      assert.equal(owner.locks.size, (answer as PrepareAnswer).kind === "ready" ? 1 : 0);
-      owner.locks.release(message.id);
-      resolve(answer as PrepareAnswer);
-    });
-  });
-}
-
-const REFUSED = { kind: "refused", text: KEYS_TOO_LARGE };
-
-test("a peek at what is too large to be carried says so", async () => {
-  await using node = await WorkerNode.start({ workers: 3 });
-  using client = await node.connect(0);
-  await client.call("RPUSH", HERE, "x".repeat(300));
-  const [, owner] = node.workers;
-  assert.ok(owner);
-  const args = ["LINDEX", HERE, "0"].map((word) => Buffer.from(word));
-  const partition = partitionOfKey(HERE, NODE_PARTITIONS);
-  const peek = { number: 0, keyspace: 0, partition, entries: [{ kind: "command" as const, args }] };
-  const message: CommitMessage = { id: "", nowMs: owner.nowMs, protocol: 2, parts: [peek] };
-  const { replies } = await new Promise<CommitAnswer>((resolve) => {
-    owner.beginTurn();
-    const participant = new Participant(owner, 250);
-    participant.serve(MESSAGE_COMMIT, message, (answer) => resolve(answer as CommitAnswer));
-  });
-  assert.deepEqual(replies.map(String), [`-${KEYS_TOO_LARGE}\r\n`]);
-});
-
 const TOO_LARGE = pack({ replies: [encodeError(KEYS_TOO_LARGE)] });
 const FAILED_PEEKS: readonly { what: string; outcome: Outcome; error: RegExp }[] = [
   { what: "is too large", outcome: { kind: "answer", bytes: TOO_LARGE }, error: /too large/ },
@@ -278,65 +225,59 @@ test("what was peeked at counts for nothing once a worker that had locked it has
   assert.match(JSON.stringify(refused), /TRYAGAIN a worker thread of this transaction restarts/);
 });
 
-test("collections, and transactions, of any size are done over several workers", async () => {
-  await using node = await WorkerNode.start({ workers: 3 });
-  using client = await node.connect(0);
-  const many = Array.from({ length: 140_000 }, (_, i) => String(i));
-  const size = many.length;
-  for (const [line, reply] of [
-    [["SADD", HERE, ...many], size],
-    [["SADD", THERE, ...many], size],
-    [["SINTERCARD", "2", HERE, THERE], size],
-    [["SUNIONSTORE", THERE, HERE, THERE], size],
-    [["RENAME", HERE, THERE], "OK"],
-    [["SCARD", THERE], size],
-    [["MSETNX", ...many.flatMap((key) => [key, "v"])], 1],
-    [["LMPOP", String(size), ...many.map((key) => `no ${key}`), "LEFT"], null],
-  ] as const) {
-    assert.deepEqual(await client.pipeline(line), [reply], line[0]);
-  }
-  client.send(["FLUSHALL"], ["MULTI"], ["DEL", THERE]);
-  for (let i = 0; i < size; i++) client.send(["INCR", HERE]);
-  client.send(["EXEC"]);
-  const replies = await client.take(size + 4);
-  assert.equal((replies.at(-1) as Plain[]).at(-1), size);
-});
-
-test("copies of keys take no more memory than they may", async () => {
-  await using node = await WorkerNode.start({ workers: 3 });
-  using client = await node.connect(0);
-  const keys = [{ keyspace: 0, key: Buffer.from(HERE) }];
-  for (const [bytes, ...make] of [
-    [5, "SET", HERE, "value"],
-    [2 * 128 + 3, "RPUSH", HERE, "a", "bc"],
-    [4 * 128 + 6, "HSET", HERE, "f", "a", "g", "bcd"],
-  ] as const) {
-    await client.pipeline(["DEL", HERE], [...make]);
-    const fits = await prepare(node, { keys, contentBytesMax: bytes });
-    assert.equal(fits.kind, "ready");
-    assert.deepEqual(await prepare(node, { keys, contentBytesMax: bytes - 1 }), REFUSED);
-    const twice = await prepare(node, { keys: [...keys, ...keys], contentBytesMax: 2 * bytes - 1 });
-    assert.deepEqual(twice, REFUSED);
-  }
-});
-
-test("what is left of that memory is told to the next worker", async () => {
+test("a transaction over several workers is done at one time: what expires meanwhile is there for all of it", async () => {
   await using node = await WorkerNode.start({ workers: 3 });
   using client = await node.connect(0);
   const [worker] = node.workers;
   assert.ok(worker);
-  const { exchange } = worker;
-  const request = exchange.request.bind(exchange);
-  const left: number[] = [];
-  exchange.request = (owner, kind, message, nowMs) => {
-    if (kind === MESSAGE_PREPARE) {
-      const { contentBytesMax } = worker.unpack(message) as PrepareMessage;
-      left.push(contentBytesMax);
-    }
-    return request(owner, kind, message, nowMs);
+  const { intents } = worker;
+  const put = intents.put.bind(intents);
+  const logged: number[] = [];
+  intents.put = (intent) => {
+    logged.push(intent.nowMs);
+    return put(intent);
   };
-  await client.pipeline(["SET", HERE, "four"], ["COPY", HERE, THERE]);
-  assert.deepEqual(left, [CONTENT_BYTES_MAX, CONTENT_BYTES_MAX - 4]);
+  const beganMs = node.clock.now();
+  const secure = worker.cross.secure.bind(worker.cross);
+  worker.cross.secure = async (claim) => {
+    node.clock.advance(5000);
+    for (const owner of node.workers) owner.beginTurn();
+    await until(() => node.workers.every(({ nowMs }) => nowMs === node.clock.now()) || undefined);
+    return secure(claim);
+  };
+  await client.call("RPUSH", HERE, "a");
+  await client.call("PEXPIRE", HERE, "1000");
+  const move = ["LMOVE", HERE, THERE, "LEFT", "LEFT"];
+  const done = await client.pipeline(["MULTI"], ["EXISTS", HERE], move, ["EXEC"]);
+  assert.deepEqual([done.at(-1), logged], [[1, "a"], [beganMs]]);
+  assert.deepEqual(await client.pipeline(["EXISTS", HERE], ["LRANGE", THERE, "0", "-1"]), [
+    0,
+    ["a"],
+  ]);
+});
+
+test("what throws before anything is logged is one error, and unlocks", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  const [worker] = node.workers;
+  assert.ok(worker);
+  const { cross } = worker;
+  const { secure } = cross;
+  cross.secure = () => Promise.reject(new Error("thrown by this test"));
+  const failed = await client.call("MSET", HERE, "1", THERE, "1");
+  assert.match(JSON.stringify(failed), /ERR internal error: the command was not executed/);
+  cross.secure = secure;
+  assert.equal(await client.call("MSET", HERE, "1", THERE, "1"), "OK");
+});
+
+test("a move counts as what it does, not as what it looks at", async () => {
+  await using node = await WorkerNode.start({ workers: 3 });
+  using client = await node.connect(0);
+  await client.call("RPUSH", HERE, "a");
+  const counted = () => node.workers.reduce((sum, { stats }) => sum + stats.commands, 0);
+  const before = counted();
+  assert.equal(await client.call("LMOVE", HERE, THERE, "LEFT", "LEFT"), "a");
+  assert.equal(counted() - before, 2);
 });
 
 test("a move between lists of two workers carries the element, whatever the lists hold", async () => {

@@ -103,7 +103,7 @@ class Coordinator {
 
   /** A transaction that is done wholly. */
   async finish(id: string): Promise<void> {
-    await this.cross.log(this.cross.claim(id), PARTS);
+    await this.cross.log(this.cross.claim(id), PARTS, 0);
     this.cross.done(id);
   }
 }
@@ -152,7 +152,7 @@ test("no more transactions are begun than their parts' op ids are remembered", a
   const fits = OP_IDS_MAX / 2 / 2 / parts.length;
   for (let i = 0; i < fits; i++) {
     assert.equal(at.cross.isFull, false);
-    await at.cross.log(at.cross.claim(`t${i}`), parts);
+    await at.cross.log(at.cross.claim(`t${i}`), parts, 0);
     at.cross.done(`t${i}`);
   }
   assert.equal(at.cross.isFull, true);
