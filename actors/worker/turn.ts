@@ -19,7 +19,7 @@ const NONE = -1;
  * How long clients' commands may take in a turn: what others wait for, together with the writing of
  * log and replies, a slice of each chore and a collection. One command may still take longer.
  */
-export const TURN_MS = 3;
+export const TURN_MS = 2;
 /**
  * Commands between two looks at the clock: 1, 2, 4 ... in each turn, up to this. Code that runs for
  * the first time, and memory that was never touched, make the first ones take long.
