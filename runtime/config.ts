@@ -69,8 +69,6 @@ export interface JournalConfig {
 export interface SnapshotConfig {
   /** A vnode whose log is shorter takes none. */
   readonly logBytesMin: number;
-  /** Longest slice of a turn spent on a snapshot. */
-  readonly sliceMs: number;
 }
 
 export interface ClientsConfig {

@@ -208,7 +208,7 @@ function sectionsOf(checked: Checked, { values }: Given) {
       "reserveBytes",
       "intervalMs",
     ] as const),
-    snapshot: numbersOf(sectionOf(checked, "snapshot"), ["logBytesMin", "sliceMs"] as const),
+    snapshot: numbersOf(sectionOf(checked, "snapshot"), ["logBytesMin"] as const),
     clients: numbersOf(sectionOf(checked, "clients"), [
       "max",
       "outputPauseBytes",

@@ -169,7 +169,6 @@ const snapshot = object({
     "1mb",
     "A partition takes a snapshot when its log since the last one exceeds its table, and this.",
   ),
-  sliceMs: field(integer(1, 100), 1, "Longest slice of a turn that a snapshot may take."),
 });
 
 const clients = object({

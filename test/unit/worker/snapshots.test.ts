@@ -37,7 +37,7 @@ test("a snapshot waits for the slices of a pass before it begins", async () => {
     fs: (await newDisk()).mount(),
     folder: FOLDER,
     clock: new ManualClock(NOW),
-    config: { logBytesMin: 1, sliceMs: 1 },
+    config: { logBytesMin: 1 },
     find: () => at.vnode,
     pause: () => {
       if (table.hasCuts) slicesUnderCut++;
@@ -66,7 +66,7 @@ test("where room is short, the manifest names each snapshot before the next one 
     fs: (await newDisk()).mount(),
     folder: FOLDER,
     clock: new ManualClock(NOW),
-    config: { logBytesMin: 1, sliceMs: 1 },
+    config: { logBytesMin: 1 },
     find: (id) => vnodes[id - 1],
     pause: () => Promise.resolve(),
     isRoomShort: () => isShort,
