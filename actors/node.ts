@@ -8,7 +8,6 @@
  * Invariant: whatever was opened is closed again, also when a later step fails; the admin port
  * answers from the first moment to the last.
  */
-
 import { systemClock, systemTimers } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
 import { logLine } from "../runtime/base/log.ts";

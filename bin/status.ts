@@ -84,10 +84,9 @@ export async function fetchStatus(config: NodeConfig): Promise<NodeStatus> {
     const status: unknown = JSON.parse(await readPage({ host, port, path: "/status", ...limits }));
     if (isStatus(status)) return status;
   } catch (error) {
-    if (error instanceof SyntaxError) throw fail(foreign, error);
+    const isNoHttp = error instanceof Error && /^HPE_/.test(String(Reflect.get(error, "code")));
+    if (error instanceof SyntaxError || isNoHttp) throw fail(foreign, error);
     const late = error instanceof Error && error.name === "AbortError";
-    const isHttp = error instanceof Error && /^HPE_/.test(String(Reflect.get(error, "code")));
-    if (isHttp) throw fail(foreign, error);
     throw fail(late ? `no answer within ${ANSWER_TIMEOUT_MS} ms` : "nothing answers", error);
   }
   throw fail(foreign);

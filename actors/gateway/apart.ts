@@ -10,17 +10,15 @@
 import { assert } from "../../runtime/base/assert.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { Apart } from "../command.ts";
-import { type CommandEntry, keyIndexes } from "../command-table.ts";
+import { keyIndexes } from "../command-table.ts";
 import type { Part } from "../protocols/transactions.ts";
-import { isError } from "../vnode/commands/words.ts";
 import { KEYS_TOO_LARGE } from "../worker/participant.ts";
 import { REPLY_BYTES_MAX } from "./connection.ts";
 import { type Decision, type Segment, segmentsOf, stepReplies } from "./cross-plan.ts";
 import type { DispatchHost } from "./dispatch-host.ts";
-import { encodeError } from "./replies.ts";
-import { forEachPartition, hasWholeGroups, reachesOthers, requestOf, type Step } from "./steps.ts";
+import { encodeError, isError } from "./replies.ts";
+import { forEachPartition, hasWholeGroups, reachesOthers, type Step, stepOf } from "./steps.ts";
 
-/** Whether a step needs the keys of several partitions in one place. */
 function gathers(host: DispatchHost, step: Step): boolean {
   const { command } = step.entry;
   if (command.scope !== "keys") return false;
@@ -35,15 +33,20 @@ function apartOf({ entry, request }: Step): Apart | undefined {
   return command.scope === "keys" && hasWholeGroups(command, request) ? command.apart : undefined;
 }
 
-/** Whether steps must run on copies of their keys. */
-export function needsCopies(host: DispatchHost, steps: readonly Step[]): boolean {
-  if (!steps.some((step) => gathers(host, step))) return false;
+/** The steps that need the keys of several partitions in one place. */
+export function gatheringOf(host: DispatchHost, steps: readonly Step[]): ReadonlySet<Step> {
+  return new Set(steps.filter((step) => gathers(host, step)));
+}
+
+/** Whether steps, some of them gathering, must run on copies of their keys. */
+export function needsCopies(steps: readonly Step[], gathering: ReadonlySet<Step>): boolean {
+  if (gathering.size === 0) return false;
   const written = new Set<string>();
   // FLUSHALL and its like may have changed any key.
   let isAnyWritten = false;
   for (const step of steps) {
     const names = namesOf(step);
-    if (gathers(host, step)) {
+    if (gathering.has(step)) {
       const isStale = isAnyWritten || names.some((name) => written.has(name));
       if (isStale || apartOf(step) === undefined) return true;
     }
@@ -77,10 +80,15 @@ export class Peeks {
   #round: Step[] = [];
   #segment: Segment | undefined;
 
-  constructor(host: DispatchHost, steps: readonly Step[], protocol: 2 | 3) {
+  constructor(
+    host: DispatchHost,
+    steps: readonly Step[],
+    gathering: ReadonlySet<Step>,
+    protocol: 2 | 3,
+  ) {
     this.#host = host;
     steps.forEach((step, index) => {
-      const apart = gathers(host, step) ? apartOf(step) : undefined;
+      const apart = gathering.has(step) ? apartOf(step) : undefined;
       if (apart === undefined) return;
       step.entry.stats.calls++;
       const reply = new RespWriter({ bytesMax: REPLY_BYTES_MAX, bytesStart: 64 });
@@ -118,7 +126,7 @@ export class Peeks {
   #goOn(one: Undecided, shown: readonly Buffer[]): void {
     const { index, keyspace, reply, rounds } = one;
     const { done, value } = rounds.next(shown);
-    const steps = value.map((words) => stepOf(this.#host, words, keyspace));
+    const steps = value.map((words) => stepOf(this.#host, keyspace, words));
     if (done) {
       this.decisions.set(index, this.#decision(steps, reply));
       return;
@@ -127,9 +135,4 @@ export class Peeks {
     for (const step of steps) this.#round.push(step);
     this.#undecided.push({ ...one, peeks: steps.length });
   }
-}
-
-function stepOf(host: DispatchHost, words: readonly Buffer[], keyspace: number): Step {
-  const request = requestOf(words);
-  return { entry: host.table.find(request) as CommandEntry, request, keyspace };
 }

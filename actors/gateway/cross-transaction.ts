@@ -13,9 +13,8 @@ import type {
   PrepareAnswer,
 } from "../protocols/transactions.ts";
 import { contentBytes, type KeyContent } from "../vnode/commands/key-content.ts";
-import { isError } from "../vnode/commands/words.ts";
 import { execRefusal, FAILED_INSIDE, KEYS_TOO_LARGE } from "../worker/participant.ts";
-import { needsCopies, Peeks } from "./apart.ts";
+import { gatheringOf, needsCopies, Peeks } from "./apart.ts";
 import type { Connection, ReplySlot } from "./connection.ts";
 import {
   bytesOf,
@@ -31,7 +30,7 @@ import { type Claim, type CrossWorker, INTENT_BYTES_MAX } from "./cross-worker.t
 import type { DispatchHost } from "./dispatcher.ts";
 import { MESSAGE_COMMIT } from "./messages.ts";
 import { runOther } from "./other-steps.ts";
-import { arrayOf, encodeError, nilArray } from "./replies.ts";
+import { arrayOf, encodeError, isError, nilArray } from "./replies.ts";
 import { forEachPartition, hasKeys, type Job, reachesOthers, type Step } from "./steps.ts";
 
 // limits:
@@ -80,7 +79,8 @@ export class CrossTransaction {
     const cross = this.#cross;
     await this.#connection.whenFirst(this.#slot);
     const { steps } = this.#job;
-    const isBeside = needsCopies(this.#host, steps);
+    const gathering = gatheringOf(this.#host, steps);
+    const isBeside = needsCopies(steps, gathering);
     const refusal = isBeside && looksBetween(steps) ? OUT_OF_ORDER : this.#refusal();
     if (refusal !== null) {
       this.#refuse(refusal);
@@ -94,7 +94,7 @@ export class CrossTransaction {
       if (contents === null) return;
       this.#nowMs = this.#host.nowMs;
       if (isBeside) await this.#runBeside(claim, keys, contents);
-      else await this.#runInPlace(claim);
+      else await this.#runInPlace(claim, gathering);
     } catch (error) {
       // What is logged is done by whoever starts in this worker's place.
       if (cross.isLogged(id)) throw error;
@@ -202,9 +202,9 @@ export class CrossTransaction {
   // ---- the second phase ---------------------------------------------------------------------------
 
   /** Every command runs where its partition is. */
-  async #runInPlace(claim: Claim): Promise<void> {
+  async #runInPlace(claim: Claim, gathering: ReadonlySet<Step>): Promise<void> {
     const { steps } = this.#job;
-    const decided = await this.#decide(claim);
+    const decided = await this.#decide(claim, gathering);
     if (decided === null) return;
     const segments = segmentsOf(this.#host, steps, decided);
     const parts = segments.flatMap((segment) => segment.parts);
@@ -226,9 +226,12 @@ export class CrossTransaction {
   }
 
   /** What the steps do that peek at their keys; null after a refusal. */
-  async #decide(claim: Claim): Promise<ReadonlyMap<number, Decision> | null> {
+  async #decide(
+    claim: Claim,
+    gathering: ReadonlySet<Step>,
+  ): Promise<ReadonlyMap<number, Decision> | null> {
     const { client, steps } = this.#job;
-    const peeks = new Peeks(this.#host, steps, client.protocol);
+    const peeks = new Peeks(this.#host, steps, gathering, client.protocol);
     for (let parts = peeks.next(); parts.length > 0; parts = peeks.next()) {
       const replies = await this.#peek(claim, parts);
       if (replies === null) return null;

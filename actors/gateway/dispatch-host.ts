@@ -1,5 +1,4 @@
 /** What dispatch and transactions need of the worker that they run on: types only. */
-
 import type { Clock } from "../../runtime/base/clock.ts";
 import type { LogEvent } from "../../runtime/base/log.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";

@@ -1,12 +1,13 @@
 /**
- * Encoded replies as bytes: where one ends, and how those of a command's parts make one. Only for
- * replies of our own writers: well formed.
+ * Encoded replies as bytes: what one says, where it ends, and how those of a command's parts make
+ * one. Only for replies of our own writers: well formed.
  */
 import { assert } from "../../runtime/base/assert.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 
 const LF = 10;
 const MINUS = 0x2d;
+const CRLF_BYTES = 2;
 
 /** What becomes of the replies of a command that was split key by key (see KeysCommand). */
 export type SplitKind = "sum" | "array" | "ok";
@@ -23,11 +24,11 @@ export function mergeReplies(
   parts: readonly PartReply[],
   keyCount: number,
 ): Buffer {
-  for (const { reply } of parts) if (reply[0] === MINUS) return reply;
+  for (const { reply } of parts) if (isError(reply)) return reply;
   if (split === "ok") return parts[0]?.reply as Buffer;
   if (split === "sum") {
     let sum = 0;
-    for (const { reply } of parts) sum += Number(reply.toString("latin1", 1));
+    for (const { reply } of parts) sum += integerIn(reply);
     return Buffer.from(`:${sum}\r\n`);
   }
   const items: Buffer[] = new Array(keyCount);
@@ -62,6 +63,33 @@ export function encodeError(text: string): Buffer {
   const writer = new RespWriter({ bytesMax: 65_536, bytesStart: 256 });
   writer.error(text);
   return writer.take();
+}
+
+/** Whether a reply is an error. */
+export function isError(reply: Buffer): boolean {
+  return reply[0] === MINUS;
+}
+
+/** The value of an integer reply. */
+export function integerIn(reply: Buffer): number {
+  return Number(reply.toString("latin1", 1));
+}
+
+/** The bytes of a bulk reply (RESP2); null: there are none. */
+export function bulkIn(reply: Buffer): Buffer | null {
+  const start = reply.indexOf(LF) + 1;
+  return start === reply.length ? null : reply.subarray(start, reply.length - CRLF_BYTES);
+}
+
+/** The items of an array reply, encoded. */
+export function itemsIn(reply: Buffer): Buffer[] {
+  const items: Buffer[] = [];
+  for (let at = reply.indexOf(LF) + 1; at < reply.length; ) {
+    const end = endOfReply(reply, at);
+    items.push(reply.subarray(at, end));
+    at = end;
+  }
+  return items;
 }
 
 /** The end of the reply that begins at `start`. */

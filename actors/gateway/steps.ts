@@ -41,6 +41,12 @@ export function requestOf(args: readonly Buffer[]): Request {
   return request;
 }
 
+/** A command given as its arguments. */
+export function stepOf(host: DispatchHost, keyspace: number, args: readonly Buffer[]): Step {
+  const request = requestOf(args);
+  return { keyspace, request, entry: host.table.find(request) as CommandEntry };
+}
+
 /** Copies of a request's arguments, or of those at `indexes`. */
 export function argumentsOf(request: Request, indexes: readonly number[] | null): Buffer[] {
   const args: Buffer[] = [];

@@ -6,7 +6,6 @@
  * with what it did, if only nothing.
  */
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
-import type { CommandEntry } from "../command-table.ts";
 import type { DispatchHost } from "../gateway/dispatcher.ts";
 import {
   MESSAGE_COMMIT,
@@ -17,7 +16,7 @@ import {
   MESSAGE_SYNC,
 } from "../gateway/messages.ts";
 import { encodeError } from "../gateway/replies.ts";
-import { markOfKey, requestOf, runStep, type Step } from "../gateway/steps.ts";
+import { markOfKey, runStep, type Step, stepOf } from "../gateway/steps.ts";
 import type {
   CommitAnswer,
   CommitMessage,
@@ -110,10 +109,7 @@ export class Participant {
 
   #execute(message: ExecMessage, done: OnAnswer): void {
     const host = this.#host;
-    const steps: Step[] = message.steps.map(({ keyspace, args }) => {
-      const request = requestOf(args);
-      return { keyspace, request, entry: host.table.find(request) as CommandEntry };
-    });
+    const steps = message.steps.map(({ keyspace, args }) => stepOf(host, keyspace, args));
     const vnodes = [...message.vnodes];
     this.#whenReady(vnodes, (refusal) => {
       if (refusal === null) this.#executeNow(message, steps, done);
@@ -287,9 +283,7 @@ export class Participant {
     const replies: Buffer[] = [];
     for (const entry of entries) {
       if (entry.kind === "command") {
-        const request = requestOf(entry.args);
-        const found = this.#host.table.find(request) as CommandEntry;
-        const step = { entry: found, request, keyspace };
+        const step = stepOf(this.#host, keyspace, entry.args);
         replies.push(this.#run(step, message.protocol, message.id === ""));
         continue;
       }

@@ -1,7 +1,6 @@
 /**
  * Configuration of a node inside an application: the same fields and checks as the command line's.
  */
-
 import type { LogLevel } from "../base/log.ts";
 import type { MachineFacts } from "../base/machine.ts";
 import type { Durability, NodeConfig } from "../config.ts";

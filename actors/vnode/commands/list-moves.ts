@@ -7,11 +7,12 @@ import { equalBytes } from "../../../runtime/base/bytes.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { type Apart, type KeyLookup, keysCommand } from "../../command.ts";
+import { bulkIn, integerIn, isError } from "../../gateway/replies.ts";
 import { FOUND, LIST, MISSING, REFUSED } from "../key-access.ts";
 import { readAtLeast } from "./arguments.ts";
 import { BAD_NUMKEYS, SYNTAX_ERROR } from "./errors.ts";
 import { popElements } from "./lists.ts";
-import { bulkIn, integerIn, isError, words } from "./words.ts";
+import { words } from "./words.ts";
 
 const BAD_COUNT = "ERR count should be greater than 0";
 

@@ -2,9 +2,10 @@
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { type KeyLookup, keysCommand } from "../../command.ts";
+import { integerIn } from "../../gateway/replies.ts";
 import { ABSENT, STRING } from "../key-access.ts";
 import { wrongArguments } from "./errors.ts";
-import { integerIn, words } from "./words.ts";
+import { words } from "./words.ts";
 
 const mget = keysCommand({
   name: "MGET",

@@ -5,8 +5,9 @@
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import type { Apart } from "../../command.ts";
+import { bulkIn, integerIn, itemsIn } from "../../gateway/replies.ts";
 import { NO_SUCH_KEY } from "./errors.ts";
-import { bulkIn, integerIn, itemsIn, words } from "./words.ts";
+import { words } from "./words.ts";
 
 /** How a type is read, and the command that makes the same of it. */
 interface Carrier {

@@ -5,8 +5,9 @@
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import type { Commands } from "../../command.ts";
+import { bulkIn, integerIn, isError, itemsIn } from "../../gateway/replies.ts";
 import { HeldMembers } from "./held-members.ts";
-import { bulkIn, integerIn, isError, itemsIn, words } from "./words.ts";
+import { words } from "./words.ts";
 
 /** Sets on several threads, and how many members each has. */
 export interface SetsApart {

@@ -1,9 +1,10 @@
 /** Commands on one set, and SMOVE (Redis group "set"). A member is a cell with an empty value. */
 import { keyCommand, keysCommand } from "../../command.ts";
+import { integerIn, isError } from "../../gateway/replies.ts";
 import { FOUND, type KeyAccess, MISSING, REFUSED, SET } from "../key-access.ts";
 import { namesFit } from "./arguments.ts";
 import { replyScan, scanComplexity } from "./scan.ts";
-import { integerIn, isError, words } from "./words.ts";
+import { words } from "./words.ts";
 
 const NOTHING = Buffer.alloc(0);
 
