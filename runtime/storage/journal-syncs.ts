@@ -53,8 +53,8 @@ export class JournalSyncs {
   readonly #timers: Timers;
   readonly #times: SyncTimes | undefined;
   readonly #gathering = new Gathering();
-  /** Ops appended when the last sync began. */
-  #appended = 0;
+  /** `returned` follows at the end of this round of the event loop. */
+  #returnsSoon = false;
   #waiting: TimerHandle | undefined;
   #durable: Point;
   #syncing: JournalFile | undefined;
@@ -107,13 +107,29 @@ export class JournalSyncs {
     this.#gathering.look(nowMs, this.#events.appended());
     if (this.busy) return true;
     const waitMs = this.#gathering.waitMs(nowMs);
-    if (waitMs > 0) {
-      this.#waiting ??= this.#timers.after(Math.ceil(waitMs), () => {
-        this.#waiting = undefined;
-        if (!this.#dead) this.#events.returned();
-      });
-    }
+    if (waitMs > 0) this.#wait(waitMs);
     return waitMs > 0;
+  }
+
+  #wait(waitMs: number): void {
+    if (this.#gathering.countsRounds) {
+      this.#returnSoon();
+      return;
+    }
+    this.#waiting ??= this.#timers.after(Math.ceil(waitMs), () => {
+      this.#waiting = undefined;
+      if (!this.#dead) this.#events.returned();
+    });
+  }
+
+  /** Another sync may begin at the end of this round, with whatever is read until then. */
+  #returnSoon(): void {
+    if (this.#returnsSoon) return;
+    this.#returnsSoon = true;
+    this.#timers.soon(() => {
+      this.#returnsSoon = false;
+      if (!this.#dead) this.#events.returned();
+    });
   }
 
   /** Nobody is waited for this time. */
@@ -128,9 +144,7 @@ export class JournalSyncs {
     this.#waiting = undefined;
     this.#syncing = file;
     this.#syncCommit = commit;
-    const appended = this.#events.appended();
-    const ops = appended - this.#appended;
-    this.#appended = appended;
+    this.#gathering.began(this.#events.appended());
     const times = this.#times;
     const beganMs = times?.clock.monotonicMs() ?? 0;
     file.file.sync((error) => {
@@ -140,17 +154,17 @@ export class JournalSyncs {
         this.#fail(error);
         return;
       }
-      if (times !== undefined) this.#measured(times, beganMs, ops);
+      if (times !== undefined) this.#measured(times, beganMs);
       this.#synced = { commit, fileNumber: file.header.number, end };
       this.#retireNext();
       this.#settled();
     });
   }
 
-  #measured(times: SyncTimes, beganMs: number, ops: number): void {
+  #measured(times: SyncTimes, beganMs: number): void {
     const nowMs = times.clock.monotonicMs();
     times.note(nowMs - beganMs);
-    this.#gathering.answered(nowMs, nowMs - beganMs, ops, this.#events.appended());
+    this.#gathering.answered(nowMs, nowMs - beganMs, this.#events.appended());
   }
 
   /** The file was left: syncs it once more, then closes it. */
@@ -189,8 +203,8 @@ export class JournalSyncs {
   }
 
   /**
-   * A sync returned. The next one begins at the end of this round of the event loop: whatever is read
-   * until then is in it, too, and that is a third more.
+   * A sync returned. The next one begins at the end of this round of the event loop at the earliest:
+   * whatever is read until then is in it, too.
    */
   #settled(): void {
     const before = this.#durable.commit;
@@ -202,9 +216,7 @@ export class JournalSyncs {
       this.#durable = this.#synced;
     }
     const through = this.#durable.commit;
-    this.#timers.soon(() => {
-      if (!this.#dead) this.#events.returned();
-    });
+    this.#returnSoon();
     if (through > before) this.#events.moved(through);
   }
 

@@ -124,41 +124,55 @@ test("another sync may begin once the round of the loop ends, unless all has end
   assert.deepEqual(log, ["moved 1", "returned", "moved 2"]);
 });
 
-/** Two writers take turns: a sync takes 10 ms, and each is back 1 ms after its answer. */
-function takingTurns() {
+/** A sync takes so long, and twice as much is done where it waits for who was just answered. */
+function waiting(syncMs: number) {
   const watching = watched();
   const { syncs, clock, state, endRound } = watching;
   const current = fakeFile(1);
-  const sync = (commit: number) => {
+  for (let commit = 1; commit <= 200; commit++) {
+    if (!syncs.holds()) clock.advance(syncMs);
+    state.appended += 2;
+    assert.equal(syncs.holds(), false, "both writers are back");
     syncs.start(current.file, commit, commit * 1024);
-    clock.advance(1);
-    state.appended++;
     assert.ok(syncs.holds(), "one is in flight");
-    clock.advance(9);
+    clock.advance(syncMs);
     current.pending[commit - 1]?.(undefined);
     endRound();
-  };
-  state.appended = 1;
-  sync(1);
-  assert.equal(syncs.holds(), false, "nobody was seen to come back yet");
-  sync(2);
+  }
+  watching.log.length = 0;
   assert.ok(syncs.holds(), "who was just answered is waited for");
   return watching;
 }
 
 test("a sync waits for the writers who were just answered until they are back", () => {
-  const { syncs, clock, state, log } = takingTurns();
+  const { syncs, clock, state, log, endRound } = waiting(10);
   clock.advance(1);
   state.appended++;
+  assert.ok(syncs.holds(), "one of them");
+  state.appended++;
   assert.equal(syncs.holds(), false);
-  syncs.start(fakeFile(1).file, 3, 3072);
+  syncs.start(fakeFile(1).file, 201, 201 * 1024);
   clock.advance(100);
-  assert.deepEqual(log, ["moved 1", "returned", "moved 2", "returned"]);
+  endRound();
+  assert.deepEqual(log, []);
+});
+
+test("a short sync that waits is looked at again in each round of the loop", () => {
+  const { syncs, clock, log, endRound } = waiting(1);
+  assert.ok(syncs.holds());
+  endRound();
+  assert.deepEqual(log, ["returned"], "once a round");
+  clock.advance(0.25);
+  assert.ok(syncs.holds());
+  endRound();
+  clock.advance(0.25);
+  assert.equal(syncs.holds(), false);
+  endRound();
+  assert.deepEqual(log, ["returned", "returned"]);
 });
 
 test("a sync that waits in vain may begin after half of what syncs take", () => {
-  const { syncs, clock, log } = takingTurns();
-  log.length = 0;
+  const { syncs, clock, log } = waiting(10);
   clock.advance(4);
   assert.deepEqual(log, []);
   clock.advance(1);
@@ -167,11 +181,10 @@ test("a sync that waits in vain may begin after half of what syncs take", () => 
 });
 
 test("nobody waits where a sync is asked for at once, nor once all has ended", () => {
-  const hurried = takingTurns();
+  const hurried = waiting(10);
   hurried.syncs.hurry();
   assert.equal(hurried.syncs.holds(), false);
-  const ended = takingTurns();
-  ended.log.length = 0;
+  const ended = waiting(10);
   ended.syncs.abandon();
   ended.clock.advance(100);
   assert.deepEqual(ended.log, []);
