@@ -22,6 +22,9 @@ const TICK_MS = 100;
 const FREE_ITEMS = 2_000;
 /** Time that one slice may take before it leaves the rest to the next turn. */
 const SLICE_MS = 1;
+/** A vnode is swept on while a tenth of what was looked at had expired, all while a fiftieth had. */
+const SWEEP_ON_KEYS = EXPIRY_SWEEP_ITEMS / 10;
+const SWEEP_ON_PART = 1 / 50;
 /** Ticks between looks at what costs more than a look. */
 const SLOW_TICKS = 10;
 
@@ -52,6 +55,9 @@ export class Chores {
   #ticks = 0;
   #isWorking = false;
   #isStopped = false;
+  /** Vnodes that the last slices were done with: the next ones begin behind them. */
+  #freed = 0;
+  #swept = 0;
 
   constructor(options: ChoresOptions) {
     this.#options = options;
@@ -99,31 +105,49 @@ export class Chores {
   /** One slice; goes on in the next turn while there is more. */
   #work(): void {
     if (this.#isStopped) return;
-    const more = this.#slice();
-    this.#isWorking = more;
-    if (more) this.#options.soon(() => this.#work());
+    const endMs = this.#options.clock.monotonicMs() + SLICE_MS;
+    const vnodes = [...this.#options.vnodes()];
+    const frees = this.#free(vnodes, endMs);
+    const sweeps = this.#options.isSweeping() && this.#sweep(vnodes, endMs);
+    this.#isWorking = frees || sweeps;
+    if (this.#isWorking) this.#options.soon(() => this.#work());
   }
 
-  #slice(): boolean {
-    const { clock, vnodes, stats } = this.#options;
-    const end = clock.monotonicMs() + SLICE_MS;
-    const nowMs = clock.now();
-    const sweeping = this.#options.isSweeping();
-    let more = false;
-    for (const vnode of vnodes()) {
-      const { table } = vnode.partition;
-      if (!table.garbage.isEmpty && table.garbage.collect(FREE_ITEMS)) more = true;
-      // What a transaction has locked is as it has seen it, until it has done what it does.
-      if (sweeping && table.expiring > 0 && this.#options.locks.isFree(vnode.id)) {
-        const swept = sweep(vnode, nowMs, EXPIRY_SWEEP_ITEMS);
-        if (swept > 0) {
-          stats.expiredKeys += swept;
-          this.#options.schedule();
-        }
-      }
-      if (clock.monotonicMs() > end) return more;
+  /** Frees what was deleted. Whether there is more of it. */
+  #free(vnodes: readonly Vnode[], endMs: number): boolean {
+    let hasMore = false;
+    for (const vnode of behind(vnodes, this.#freed)) {
+      this.#freed++;
+      const { garbage } = vnode.partition.table;
+      if (garbage.isEmpty) continue;
+      if (garbage.collect(FREE_ITEMS)) hasMore = true;
+      if (this.#options.clock.monotonicMs() > endMs) return true;
     }
-    return more;
+    return hasMore;
+  }
+
+  /** Sweeps what has expired. Whether there is so much of it that the next turn goes on. */
+  #sweep(vnodes: readonly Vnode[], endMs: number): boolean {
+    const { clock, stats, locks } = this.#options;
+    const nowMs = clock.now();
+    let looked = 0;
+    let expired = 0;
+    for (const vnode of behind(vnodes, this.#swept)) {
+      let found = 0;
+      // What a transaction has locked is as it has seen it, until it has done what it does.
+      if (vnode.partition.table.expiring > 0 && locks.isFree(vnode.id)) {
+        do {
+          found = sweep(vnode, nowMs, EXPIRY_SWEEP_ITEMS);
+          looked += EXPIRY_SWEEP_ITEMS;
+          expired += found;
+        } while (found >= SWEEP_ON_KEYS && clock.monotonicMs() <= endMs);
+      }
+      if (found < SWEEP_ON_KEYS) this.#swept++;
+      if (clock.monotonicMs() > endMs) break;
+    }
+    stats.expiredKeys += expired;
+    if (expired > 0) this.#options.schedule();
+    return expired > 0 && expired >= looked * SWEEP_ON_PART;
   }
 
   /** Idle clients, and those that do not read what they asked for. */
@@ -148,4 +172,10 @@ export class Chores {
       } else connection.watchOutput(clock.monotonicMs());
     }
   }
+}
+
+/** All of them, the first `count` last: however much the others ask for, nobody is left out. */
+function behind<T>(all: readonly T[], count: number): readonly T[] {
+  const at = all.length === 0 ? 0 : count % all.length;
+  return [...all.slice(at), ...all.slice(0, at)];
 }

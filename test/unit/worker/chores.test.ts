@@ -1,0 +1,132 @@
+/** What a worker does between turns, among many vnodes: nobody's share is left undone. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Chores, type ChoresOptions } from "../../../actors/worker/chores.ts";
+import { ManualClock } from "../../../runtime/base/clock.ts";
+import { seeded } from "../../../runtime/base/prng.ts";
+import { VnodeReplica } from "../../model/vnode-replica.ts";
+
+const VNODES = 200;
+const NEVER_MS = 3_600_000;
+
+/** What happens to the first vnode before each slice of the first so many turns; a look takes so long. */
+interface Meanwhile {
+  readonly turns: number;
+  readonly lookMs: number;
+  before(first: VnodeReplica, nowMs: number): void;
+}
+
+/** Chores over so many vnodes, each with as many keys with a TTL as a sweep looks at. */
+function chores(meanwhile?: Meanwhile) {
+  const clock = new ManualClock();
+  const lookMs = meanwhile?.lookMs ?? 0.02;
+  let looks = 0;
+  const costly = {
+    now: () => clock.now(),
+    monotonicMs: () => clock.monotonicMs() + looks++ * lookMs,
+  };
+  const replicas = Array.from({ length: VNODES }, (_, i) => {
+    const replica = new VnodeReplica(
+      { name: `r${i}`, random: seeded(i), siblingsMax: 4, graceMs: 0 },
+      {},
+    );
+    replica.vnode.partition.table.garbage.eagerItemsMax = 64;
+    for (let k = 0; k < 100; k++) {
+      replica.run({ argv: ["SET", `key${k}`, "v", "PX", String(NEVER_MS)] }, clock.now());
+    }
+    return replica;
+  });
+  const stats = { expiredKeys: 0, sample: () => undefined };
+  const soon: (() => void)[] = [];
+  let slices = 0;
+  const options = {
+    clock: costly,
+    timers: clock,
+    exchange: { expire: () => undefined },
+    locks: { expire: () => undefined, isFree: () => true },
+    snapshots: { wantDue: () => undefined },
+    stats,
+    limits: { idleTimeoutMs: 0, handshakeTimeoutMs: 0 },
+    clients: new Map(),
+    vnodes: () => replicas.map(({ vnode }) => vnode),
+    isSweeping: () => true,
+    soon: (run: () => void) => void soon.push(run),
+    schedule: () => undefined,
+    clean: () => undefined,
+    interval: null,
+  } as unknown as ChoresOptions;
+  new Chores(options);
+  /** Ticks, and the turns that follow each at once. */
+  const ticks = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      clock.advance(100);
+      for (let run = soon.shift(); run !== undefined; run = soon.shift()) {
+        if (meanwhile !== undefined && slices < meanwhile.turns) {
+          meanwhile.before(replicas[0] as VnodeReplica, clock.now());
+        }
+        slices++;
+        run();
+      }
+    }
+  };
+  return { clock, replicas, stats, ticks, turns: () => slices };
+}
+
+const HASH = Buffer.from("hash");
+
+/** Makes a hash of so many fields and clears it: they are left to be freed. */
+function leaveGarbage(replica: VnodeReplica, fields: number, nowMs: number): void {
+  const { partition } = replica;
+  const names = Array.from({ length: fields }, (_, i) => [`field${i}`, "v"]);
+  replica.run({ argv: ["HSET", "hash", ...names.flat()] }, nowMs);
+  partition.begin();
+  partition.writer.clear(HASH, 0, HASH.length);
+  partition.mutations.clear(HASH, 0, HASH.length, partition.table.op.covers);
+  partition.finish();
+  assert.ok(!partition.table.garbage.isEmpty);
+}
+
+test("what a clear leaves is freed in every vnode, whatever has a TTL in the others", () => {
+  const { replicas, clock, ticks } = chores();
+  const some = replicas.filter((_, at) => at === 0 || at === VNODES / 2 || at === VNODES - 1);
+  for (const replica of some) leaveGarbage(replica, 10_000, clock.now());
+  ticks(1);
+  for (const { partition } of some) assert.ok(partition.table.garbage.isEmpty);
+});
+
+test("a vnode in which there is always more to free leaves the others their share", () => {
+  const busy = (replica: VnodeReplica, nowMs: number) => leaveGarbage(replica, 5_000, nowMs);
+  const { replicas, clock, ticks } = chores({ turns: 20, lookMs: 1.1, before: busy });
+  const last = replicas[VNODES - 1] as VnodeReplica;
+  leaveGarbage(last, 10_000, clock.now());
+  ticks(1);
+  assert.ok(last.partition.table.garbage.isEmpty);
+});
+
+test("what has expired is cleared in every vnode, at once where there is much", () => {
+  const { replicas, clock, stats, ticks } = chores();
+  for (const { vnode } of replicas) assert.equal(vnode.partition.table.expiring, 100);
+  const last = replicas[VNODES - 1] as VnodeReplica;
+  for (let i = 0; i < 3_000; i++) {
+    last.run({ argv: ["SET", `short${i}`, "v", "PX", "10"] }, clock.now());
+  }
+  ticks(10);
+  assert.equal(stats.expiredKeys, 0, "their grace is not over");
+  ticks(10);
+  assert.equal(stats.expiredKeys, 3_000);
+  assert.equal(last.vnode.partition.table.keyCount, 100);
+});
+
+test("where nothing has expired, a tick takes one slice", () => {
+  const { ticks, turns } = chores();
+  ticks(10);
+  assert.equal(turns(), 0);
+});
+
+test("where everything has expired, the turns go on until little is left", () => {
+  const { replicas, clock, stats, ticks } = chores();
+  clock.shift(NEVER_MS + 1_100);
+  ticks(3);
+  assert.equal(stats.expiredKeys, VNODES * 100);
+  for (const { vnode } of replicas) assert.equal(vnode.partition.table.keyCount, 0);
+});
