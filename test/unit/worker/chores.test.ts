@@ -9,7 +9,7 @@ import { VnodeReplica } from "../../model/vnode-replica.ts";
 const VNODES = 200;
 const NEVER_MS = 3_600_000;
 
-/** What happens to the first vnode before each slice of the first so many turns; a look takes so long. */
+/** What happens to the first vnode before each slice, for so many turns; a look takes so long. */
 interface Meanwhile {
   readonly turns: number;
   readonly lookMs: number;
@@ -61,10 +61,8 @@ function chores(meanwhile?: Meanwhile) {
     for (let i = 0; i < count; i++) {
       clock.advance(100);
       for (let run = soon.shift(); run !== undefined; run = soon.shift()) {
-        if (meanwhile !== undefined && slices < meanwhile.turns) {
-          meanwhile.before(replicas[0] as VnodeReplica, clock.now());
-        }
-        slices++;
+        if (slices++ === meanwhile?.turns) return;
+        meanwhile?.before(replicas[0] as VnodeReplica, clock.now());
         run();
       }
     }
