@@ -284,7 +284,7 @@ export class WorkerStorage {
   async #replayRunning(vnode: ManifestVnode, onOp: (op: RecoveredOp) => void): Promise<void> {
     const { boot } = this.#args;
     const own = this.journal.files().map(({ bytes, ...use }) => {
-      const range = { needed: FILE_HEADER_BYTES, accepted: bytes, droppedBytes: 0 };
+      const range = { needed: FILE_HEADER_BYTES, accepted: bytes, droppedBytes: 0, durable: 0 };
       return { ...use, ...range, reason: "whole" as const, boot, worker: this.#index };
     });
     const files = [...this.#survey.files, ...own].filter(({ vnodes, sequences }) => {

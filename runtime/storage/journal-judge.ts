@@ -32,6 +32,8 @@ export interface FileVerdict {
   readonly needed: number;
   /** Bytes of later frames that do not count, torn ones included. */
   readonly droppedBytes: number;
+  /** Last commit, in it or before it, that is known to be durable; 0: none is. */
+  readonly durable: number;
   readonly reason: "whole" | "torn" | "after-torn";
   readonly vnodes: Uint32Array;
   readonly sequences: Float64Array;
@@ -68,8 +70,8 @@ export class JournalJudge {
     this.#isNeeded = isNeeded;
   }
 
-  /** Judges the file in the window as the journal's next; throws CORRUPT. */
-  async judge(window: FileWindow, header: FileHeader): Promise<FileVerdict> {
+  /** Judges the file in the window as the journal's next; `durable` was in it. Throws CORRUPT. */
+  async judge(window: FileWindow, header: FileHeader, durable = 0): Promise<FileVerdict> {
     const { path, length: end } = window;
     const frame = this.#frame;
     const largest = new Map<number, number>();
@@ -88,6 +90,9 @@ export class JournalJudge {
         at += SECTOR_BYTES;
         continue;
       }
+      // Room for all of a frame is durable before it is written: the file was cut later.
+      if (at + frame.length > end)
+        throw corruptJournal({ path, offset: at }, "the file ends in it");
       const showingBody = window.show(at, frame.length);
       if (showingBody !== undefined) await showingBody;
       const whole = isWholeAt(window, at, frame);
@@ -105,6 +110,13 @@ export class JournalJudge {
     }
     // A file that others follow has held a frame, if none is found in it.
     if (this.#broken === undefined) this.#end = { path, offset: accepted };
+    if (this.#expected <= durable) {
+      const commit = this.#expected;
+      throw corruptJournal(
+        { path, offset: accepted },
+        `commit ${commit} was durable, and is not there`,
+      );
+    }
     const torn = this.#broken === undefined ? "whole" : "torn";
     if (accepted === FILE_HEADER_BYTES) accepted = 0;
     return {
@@ -112,6 +124,7 @@ export class JournalJudge {
       accepted,
       needed: needed < 0 ? accepted : needed,
       droppedBytes: droppedEnd - Math.max(accepted, FILE_HEADER_BYTES),
+      durable: this.#claims,
       reason: brokenBefore ? "after-torn" : torn,
       vnodes: Uint32Array.from(largest.keys()),
       sequences: Float64Array.from(largest.values()),

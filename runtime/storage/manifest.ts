@@ -29,6 +29,8 @@ export interface ManifestFile {
   readonly firstCommit: number;
   /** Bytes that count, header included; absent for a file that is still written. */
   readonly accepted?: number;
+  /** Last commit, in it or before it, that was known to be durable; absent: none was. */
+  readonly durable?: number;
 }
 
 export interface Manifest {
@@ -135,7 +137,10 @@ function isFile(value: unknown): value is ManifestFile {
   if (!isRecord(value) || typeof value.name !== "string" || !isCount(value.firstCommit)) {
     return false;
   }
-  return value.accepted === undefined || isCount(value.accepted);
+  const { accepted, durable } = value;
+  return (
+    (accepted === undefined || isCount(accepted)) && (durable === undefined || isCount(durable))
+  );
 }
 
 /** Makes the manifest durable in the place of this worker's earlier one of the same boot. */
@@ -225,6 +230,6 @@ function mergeFile(a: ManifestFile | undefined, b: ManifestFile): ManifestFile {
     a.accepted ?? Number.POSITIVE_INFINITY,
     b.accepted ?? Number.POSITIVE_INFINITY,
   );
-  const base = { name: a.name, firstCommit };
+  const base = { name: a.name, firstCommit, durable: Math.max(a.durable ?? 0, b.durable ?? 0) };
   return Number.isFinite(accepted) ? { ...base, accepted } : base;
 }

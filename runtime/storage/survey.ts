@@ -48,6 +48,7 @@ export interface SurveyedFile extends JournalFileName, ClosedFile {
   /** Offset of the first frame that counts and holds more than the snapshots; none: `accepted`. */
   readonly needed: number;
   readonly droppedBytes: number;
+  readonly durable: number;
   /**
    * whole: all frames found count; torn: the last is torn, dropped with what follows it;
    * after-torn: all of it follows a torn frame in an earlier file; unused: it never held a frame.
@@ -86,7 +87,9 @@ export function neededBytes({ files }: Survey): number {
 
 /** What a manifest says of surveyed files, so that no later start reads more of them. */
 export function manifestFiles(survey: Survey): ManifestFile[] {
-  return survey.files.map(({ name, firstCommit, accepted }) => ({ name, firstCommit, accepted }));
+  return survey.files.map(({ name, firstCommit, accepted, durable }) => {
+    return { name, firstCommit, accepted, durable };
+  });
 }
 
 /** Judges all journals. Throws CORRUPT, FORMAT_UNKNOWN, DATA_FOLDER_FOREIGN or DISK_FAILED. */
@@ -164,6 +167,10 @@ async function surveyFile(job: FileJob): Promise<SurveyedFile> {
       throw unknownFormat(path, reading.format, JOURNAL_FORMAT);
     case "none":
       await checkUnused(window, parsed);
+      // It is listed once it is in use.
+      if (listed !== undefined) {
+        throw corruptJournal({ path, offset: 0 }, "its header is not there");
+      }
       return unusedFile(job, "unused");
     case "valid":
       checkOwner(reading.header, options.nodeId, path);
@@ -177,7 +184,7 @@ async function surveyFile(job: FileJob): Promise<SurveyedFile> {
     judge = new JournalJudge(Math.max(1, listed?.firstCommit ?? 1), job.proven, isNeeded);
     judges.set(header.journalId, judge);
   }
-  return { name, ...parsed, ...(await judge.judge(window, header)) };
+  return { name, ...parsed, ...(await judge.judge(window, header, listed?.durable)) };
 }
 
 function unusedFile({ name, parsed }: FileJob, reason: "unused" | "after-torn"): SurveyedFile {
@@ -188,6 +195,7 @@ function unusedFile({ name, parsed }: FileJob, reason: "unused" | "after-torn"):
     accepted: 0,
     needed: 0,
     droppedBytes: 0,
+    durable: 0,
     reason,
     vnodes: new Uint32Array(0),
     sequences: new Float64Array(0),

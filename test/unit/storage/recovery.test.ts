@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { writeU16, writeU32 } from "../../../runtime/base/bytes.ts";
-import { CoterieError, type ErrorCode } from "../../../runtime/base/errors.ts";
+import type { CoterieError } from "../../../runtime/base/errors.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { journalFileName } from "../../../runtime/storage/journal-format.ts";
 import { noManifests, writeManifest } from "../../../runtime/storage/manifest.ts";
 import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
 import { recover } from "../../../runtime/storage/recovery.ts";
 import { manifestFiles } from "../../../runtime/storage/survey.ts";
+import { code, edit, FIRST, fiveFrames } from "./five-frames.ts";
 import {
   append,
   commitNow,
@@ -21,35 +22,6 @@ import {
   until,
   type Written,
 } from "./support.ts";
-
-const FIRST = `${FOLDER}/${journalFileName({ boot: 1, worker: 0, number: 1 })}`;
-
-function code(wanted: ErrorCode, path?: string) {
-  return (error: unknown) =>
-    error instanceof CoterieError &&
-    error.code === wanted &&
-    (path === undefined || (error.detail.path === path && error.message.includes(path)));
-}
-
-/** Five durable frames of one op each, all proven but the last. */
-async function fiveFrames(
-  seed = 1,
-  settle = true,
-): Promise<{ disk: MemoryDisk; frames: Written[] }> {
-  const disk = await newDisk(seed);
-  const { journal } = await openJournal(disk.mount());
-  const frames: Written[] = [];
-  for (let sequence = 1; sequence <= 5; sequence++) {
-    append(journal, 1, sequence, `op ${sequence}`);
-    frames.push(await commitNow(disk, journal, [`op ${sequence}`]));
-    if (settle) await until(() => journal.durableThrough === sequence);
-  }
-  return { disk, frames };
-}
-
-function edit(disk: MemoryDisk, path: string, change: (bytes: Buffer) => Buffer): void {
-  disk.put(path, change(disk.peek(path)));
-}
 
 test("a flipped bit in a frame that was durable names the file and the offset", async () => {
   const { disk, frames } = await fiveFrames();
@@ -157,11 +129,11 @@ test("a length of 0xffffffff or past the end is damage, not a reason to read on"
   }
 });
 
-test("a file cut short inside a frame loses that frame only", async () => {
+test("a file cut short inside a frame is corruption: no crash leaves that", async () => {
   const { disk, frames } = await fiveFrames();
   const last = frames[4] as Written;
   edit(disk, FIRST, (bytes) => Buffer.from(bytes.subarray(0, last.offset + 200)));
-  assert.equal((await recoverStates(disk.mount())).states.get(1)?.length, 4);
+  await assert.rejects(recoverStates(disk.mount()), code("CORRUPT", FIRST));
 });
 
 test("a damaged file header before durable frames is corruption", async () => {
