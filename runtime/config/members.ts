@@ -79,10 +79,13 @@ export function samePorts(left: NodePorts, right: NodePorts): number[] {
 
 function checkPorts({ path, problems }: MemberInput, ports: NodePorts): void {
   const all = allPorts(ports);
-  const wrong = all.find((port) => port < 0 || port > PORT_MAX);
+  const { gateway, control } = ports;
+  // One below the smallest, the control port would be 0: any free one.
+  const isAny = gateway === DERIVING_PORT_MIN - 1 && control === 0;
+  const wrong = isAny ? control : all.find((port) => port < 0 || port > PORT_MAX);
   if (wrong !== undefined) {
     const max = PORT_MAX - ports.direct.length;
-    const message = `${ports.gateway} leaves no room for the ports derived from it (${wrong} would be one); take ${DERIVING_PORT_MIN} to ${max}`;
+    const message = `${gateway} leaves no room for the ports derived from it (${wrong} would be one); take ${DERIVING_PORT_MIN} to ${max}`;
     problems.push({ path, message });
     return;
   }

@@ -232,6 +232,14 @@ test("every gateway port either gives valid and distinct ports or is refused by 
       assert.ok(all.every((one) => one > 0 && one < 65536));
       return undefined;
     }),
+    // The smallest that gives ports, and the largest that does not.
+    {
+      examples: [
+        [80, 1],
+        [79, 1],
+        [79, 20],
+      ],
+    },
   );
 });
 
