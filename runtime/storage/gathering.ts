@@ -24,6 +24,8 @@ const QUIET_PART_MAX = 0.5;
 const QUIET_MS_MAX = 10;
 /** Longest waiting while ops keep coming, if that is more. */
 const BUSY_MS_MAX = 2;
+/** Looks in one waiting: more than fit into the longest, but where the clock stands still. */
+const LOOKS_MAX = 2_000;
 /** Weight of the newest in what is expected next. */
 const NEWEST = 0.2;
 
@@ -42,6 +44,8 @@ export class Gathering {
   #cameAtMs = Number.NaN;
   /** All are back once this many ops were appended; 0: nobody is expected. */
   #expected = 0;
+  /** Looks since it was answered. */
+  #looks = 0;
 
   /** A sync begins, of all that was appended so far. */
   began(appended: number): void {
@@ -58,6 +62,7 @@ export class Gathering {
     this.#appended = appended;
     this.#answeredAtMs = nowMs;
     this.#cameAtMs = Number.NaN;
+    this.#looks = 0;
     this.#expected = this.#trial.isSecond ? appended + this.#carried : 0;
   }
 
@@ -81,7 +86,7 @@ export class Gathering {
     const quietMs = Math.min(this.#syncMs * QUIET_PART_MAX, QUIET_MS_MAX);
     const busyMs = Math.max(quietMs, BUSY_MS_MAX);
     const leftMs = Math.min(this.#cameAtMs + quietMs, this.#answeredAtMs + busyMs) - nowMs;
-    if (leftMs > 0) return leftMs;
+    if (leftMs > 0 && this.#looks++ < LOOKS_MAX) return leftMs;
     this.#expected = 0;
     return 0;
   }

@@ -80,6 +80,18 @@ test("a short sync waits as long as ops keep coming, half of it without and 2 ms
   assert.equal(trickle.waitMs, 0);
 });
 
+test("nobody is waited for for ever where the clock stands still", () => {
+  const told = waiting(1);
+  let looks = 0;
+  while (told.waitMs > 0 && looks < 10_000) looks++;
+  assert.ok(looks > 1_000 && looks < 10_000, `${looks} looks`);
+  for (let i = 0; i < 5; i++) {
+    told.came(1, 5);
+    told.synced(1);
+  }
+  assert.ok(told.waitMs > 0, "the next time again");
+});
+
 test("who does not come back is not waited for again", () => {
   const told = waiting(1);
   assert.equal(told.waitMs, 0.5);
