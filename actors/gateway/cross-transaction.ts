@@ -13,7 +13,7 @@ import type {
   PrepareAnswer,
 } from "../protocols/transactions.ts";
 import { contentBytes, type KeyContent } from "../vnode/commands/key-content.ts";
-import { execRefusal, FAILED_INSIDE, KEYS_TOO_LARGE } from "../worker/participant.ts";
+import { DISK_REFUSES, execRefusal, FAILED_INSIDE, KEYS_TOO_LARGE } from "../worker/participant.ts";
 import { gatheringOf, needsCopies, Peeks } from "./apart.ts";
 import type { Connection, ReplySlot } from "./connection.ts";
 import {
@@ -309,11 +309,9 @@ export class CrossTransaction {
       this.#refuse(TOO_MANY_LOOKS);
       return false;
     }
-    if (!(await this.#cross.secure(claim))) {
-      this.#refuse(LOST);
-      return false;
-    }
-    const refusal = this.#refusal();
+    const secured = await this.#cross.secure(claim);
+    const unsecured = secured === "full" ? DISK_REFUSES : LOST;
+    const refusal = secured === "secured" ? this.#refusal() : unsecured;
     if (refusal !== null) {
       this.#refuse(refusal);
       return false;

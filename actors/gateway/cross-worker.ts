@@ -189,14 +189,15 @@ export class CrossWorker {
 
   /**
    * Has the owners make durable what they hold: what is logged now must not be done again, after a
-   * power loss, to keys that lack what came before it. False: one of them has died.
+   * power loss, to keys that lack what came before it. Or one of them has died, or has no room.
    */
-  async secure(claim: Claim): Promise<boolean> {
+  async secure(claim: Claim): Promise<"secured" | "lost" | "full"> {
     const asks = [...claim.workers].map((worker) => {
-      return this.ask(worker, MESSAGE_SYNC, { forget: [] } satisfies SyncMessage);
+      return this.ask<boolean>(worker, MESSAGE_SYNC, { forget: [] } satisfies SyncMessage);
     });
     const answers = await Promise.all(asks);
-    return answers.every(({ kind }) => kind === "answer") && !claim.isLost;
+    if (claim.isLost || answers.some(({ kind }) => kind === "failed")) return "lost";
+    return answers.every(isYes) ? "secured" : "full";
   }
 
   /** Logs what will be done; resolves when that is durable: from now on it will be done. */
@@ -264,8 +265,8 @@ export class CrossWorker {
     const forget = this.#forget;
     this.#forget = [];
     // Their intents must be gone for good before anybody forgets.
-    if (forget.length > 0) await new Promise<void>((resolve) => this.#host.gates.sync(resolve));
-    const isDurable = await this.#sync(done, forget);
+    const isGone = forget.length === 0 || (await this.#host.gates.settled());
+    const isDurable = isGone && (await this.#sync(done, forget));
     // Meanwhile a worker may have started and asked for what it is owed.
     if (isDurable) this.#remove(done.filter(isSettleable));
     else this.#forget = [...forget, ...this.#forget];
@@ -287,10 +288,9 @@ export class CrossWorker {
       const own = forget.filter(
         ({ vnode }) => host.ownerOf(vnode >>> 16, vnode & 0xffff) === worker,
       );
-      return this.ask(worker, MESSAGE_SYNC, { forget: own } satisfies SyncMessage);
+      return this.ask<boolean>(worker, MESSAGE_SYNC, { forget: own } satisfies SyncMessage);
     });
-    const answers = await Promise.all(asks);
-    return answers.every(({ kind }) => kind === "answer");
+    return (await Promise.all(asks)).every(isYes);
   }
 
   /** Removes intents; their op ids are forgotten at the next settling, when that is durable. */
@@ -382,4 +382,8 @@ export class CrossWorker {
 /** Whether nobody needs an intent any more, once its parts are durable. */
 function isSettleable({ isDone, redos }: Open): boolean {
   return isDone && redos === 0;
+}
+
+function isYes(asked: Asked<boolean>): boolean {
+  return asked.kind === "answer" && asked.value;
 }

@@ -61,7 +61,7 @@ export class OldFiles {
     this.#addClosed();
     if (storage.journal.full) {
       const before = storage.space.names().length;
-      if (before === 0 && !storage.isBehind) return;
+      if (before === 0 && !storage.isBehind && !storage.journal.waitsForRoom) return;
       const pins = this.#oldestPins();
       await (this.#mayHelp(pins) ? this.#makeRoom(pins) : this.#free());
       if (storage.space.names().length < before) this.#tooLarge = null;
@@ -131,7 +131,8 @@ export class OldFiles {
 
   /** Whether the reserve is worth giving: not for what it was not enough for, and is no smaller. */
   #mayHelp({ ids, bytes }: Pins): boolean {
-    const { reserve, isBehind } = this.#options.storage;
+    const { reserve, isBehind, journal } = this.#options.storage;
+    if (journal.waitsForRoom) return true; // readers wait for it
     if (isBehind && reserve.held) return true; // a manifest fits
     const tooLarge = this.#tooLarge;
     return tooLarge === null || ids !== tooLarge.ids || bytes < tooLarge.bytes;

@@ -64,6 +64,8 @@ export function discardedFor(text: string): string {
   return `EXECABORT Transaction discarded because of: ${text}`;
 }
 
+export const DISK_REFUSES =
+  "MISCONF the disk is full: writes are refused until there is space again; reads go on";
 export const FAILED_INSIDE =
   "ERR internal error: the command was not executed and its partition restarts; please report the log's lines about it";
 
@@ -317,7 +319,10 @@ export class Participant {
     else this.#host.locks.release(id);
   }
 
-  /** Answers when everything so far is durable; forgets the ids of calls that nobody repeats. */
+  /**
+   * Answers whether everything so far is durable, once it is or finds no room on the disk; forgets the
+   * ids of calls that nobody repeats.
+   */
   #sync({ forget }: SyncMessage, done: OnAnswer): void {
     const { vnodesHere, gates } = this.#host;
     for (const { id, number, vnode } of forget) {
@@ -325,7 +330,7 @@ export class Participant {
       if (call !== null)
         vnodesHere.find(vnode >>> 16, vnode & 0xffff)?.partition.opIds.forget(call);
     }
-    gates.sync(() => done(true, 0));
+    void gates.settled().then((isDurable) => done(isDurable, 0));
   }
 
   // ---- waiting ------------------------------------------------------------------------------------

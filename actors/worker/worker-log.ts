@@ -86,13 +86,14 @@ export class WorkerLog implements VnodeLog, Gates {
   }
 
   /**
-   * Resolves once everything appended so far is durable; where the disk has no room for it, once
-   * what is written is. Also when the journal is dead.
+   * Resolves to whether everything appended so far is durable: once it is or, where the disk has no
+   * room for it, once what is written is. Also when the journal is dead.
    */
-  settled(): Promise<void> {
+  async settled(): Promise<boolean> {
     const commit = this.#lastCommit;
     this.#journal.syncNow();
-    return new Promise((done) => this.#wait({ commit, until: "settled", done }));
+    await new Promise<void>((done) => this.#wait({ commit, until: "settled", done }));
+    return commit <= this.#journal.durableThrough;
   }
 
   /** The commit that holds the last op appended. */

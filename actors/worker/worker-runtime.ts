@@ -41,7 +41,7 @@ import { SYSTEM_KEYSPACE, vnodeId } from "../vnode/vnode-id.ts";
 import { crashPoints } from "./crash-points.ts";
 import { Intents } from "./intents.ts";
 import { Parameters } from "./parameters.ts";
-import { PARTS_REPLY_BYTES_MAX, Participant } from "./participant.ts";
+import { DISK_REFUSES, PARTS_REPLY_BYTES_MAX, Participant } from "./participant.ts";
 import { PartitionLocks } from "./partition-locks.ts";
 import { Pause } from "./pause.ts";
 import { type ProcessFacts, thisProcess } from "./process-facts.ts";
@@ -60,8 +60,6 @@ import { type UpkeepHost, WorkerUpkeep } from "./worker-upkeep.ts";
 import type { PersistenceFacts } from "./worker-view.ts";
 
 const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
-const DISK_REFUSES =
-  "MISCONF the disk is full: writes are refused until there is space again; reads go on";
 
 export interface WorkerRuntimeOptions {
   readonly args: WorkerArgs;
@@ -233,8 +231,9 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   }
 
   refusesWrite(deniesOom: boolean): string | null {
+    // What frees memory goes on in the room that is left of the journal.
+    if (this.#journal.full && (deniesOom || this.#journal.isShort)) return DISK_REFUSES;
     if (!deniesOom) return null;
-    if (this.#journal.full) return DISK_REFUSES;
     return this.pool.bytesUsed > this.#memoryMax ? OUT_OF_MEMORY : null;
   }
 

@@ -100,7 +100,8 @@ export class WorkerUpkeep {
       clients: host.clients,
       locks: host.locks,
       vnodes: () => host.everyVnode(),
-      isSweeping: () => host.isSweeping,
+      // A sweep logs what it removes: not in the last room of a full disk.
+      isSweeping: () => host.isSweeping && !storage.journal.isShort,
       soon: (run) => void setImmediate(run),
       schedule: () => host.schedule(),
       clean: () => void this.#clean(),

@@ -137,6 +137,16 @@ export class JournalSpace {
     return room;
   }
 
+  /** Bytes that are written ahead of a position in the current file, those of the next file included. */
+  left(position: number): number {
+    return this.current.ahead - position + (this.#next?.ahead ?? 0);
+  }
+
+  /** Whether a frame waits for room. */
+  get isWanted(): boolean {
+    return this.#wanted > 0;
+  }
+
   /** Writes ahead in the background, as far as that is due. */
   prepare(): void {
     if (this.#hasWork()) this.#wake();

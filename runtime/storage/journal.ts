@@ -10,7 +10,6 @@
  * a failed write or sync nothing is written again: `onFailed` says how far the files are trusted.
  */
 import { copyBytes } from "../base/bytes.ts";
-import type { CoterieError } from "../base/errors.ts";
 import type { FileUse } from "./file-space.ts";
 import { diskError, isDiskFull } from "./files.ts";
 import { FrameArena } from "./frame-arena.ts";
@@ -23,27 +22,15 @@ import {
   type FrameHeader,
   SECTOR_BYTES,
 } from "./journal-format.ts";
-import { JournalSpace, type JournalSpaceOptions } from "./journal-space.ts";
-import { JournalSyncs, type SyncTimes } from "./journal-syncs.ts";
+import type { JournalOptions } from "./journal-options.ts";
+import { JournalSpace } from "./journal-space.ts";
+import { JournalSyncs } from "./journal-syncs.ts";
 import type { AcceptedFile } from "./manifest.ts";
 
+/** What is left on a full disk for what was begun before that was known. */
+const FULL_LEFT_BYTES_MIN = 256 * 1024;
 /** Bytes of a frame's header that are the same for all frames of a file. */
 const IDENTITY_BYTES = 32;
-
-export interface JournalOptions extends JournalSpaceOptions {
-  readonly arenaBytes?: number;
-  readonly arenaBytesMax?: number;
-  /** Told how long each sync of commits took, for metrics. */
-  readonly syncTimes?: SyncTimes;
-  /** Every commit up to this one is durable. Called in order, after `durableThrough` moved. */
-  onDurable(commit: number): void;
-  /** The journal is dead; commits after `lastDurable` have an unknown outcome. Called once. */
-  onFailed(error: CoterieError, lastDurable: number): void;
-  /** A frame was written that an earlier `commit` had not: it waited for room, a sync, or ops. */
-  onWritten?(): void;
-  /** `full` changed. */
-  onFull?(full: boolean): void;
-}
 
 export class Journal {
   readonly #options: JournalOptions;
@@ -131,6 +118,18 @@ export class Journal {
   /** No room on the disk: writers get MISCONF. Resumes by itself. */
   get full(): boolean {
     return this.#space.full;
+  }
+
+  /** On a full disk, what is written ahead is nearly used up: more ops may have to wait for room. */
+  get isShort(): boolean {
+    return (
+      this.full && this.#space.left(this.#position) - this.#arena.frameBytes < FULL_LEFT_BYTES_MIN
+    );
+  }
+
+  /** Ops wait for room on a full disk: they were larger than what was left. */
+  get waitsForRoom(): boolean {
+    return this.full && this.#space.isWanted;
   }
 
   /** A write or sync failed: nothing is taken any more. */

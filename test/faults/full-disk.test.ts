@@ -7,6 +7,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { NodeStatus } from "../../actors/node-api.ts";
 import { mayUnshare } from "../support/namespaces.ts";
+import { keyOn } from "../support/placement.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
@@ -79,4 +80,29 @@ test("a disk that the log has filled is cleaned with the reserve, and writes go 
   }
   assert.ok(refused > 0, "the disk was full");
   assert.equal(await client.call("GET", "key"), `299${VALUE}`);
+});
+
+test("what is left of a full disk's journal is used up: all is answered, and nothing stays locked", async (context) => {
+  if (!mayUnshare("-rm")) return context.skip("this user cannot mount");
+  const config = { journal: { fileBytes: 4 * MEBIBYTE, reserveBytes: MEBIBYTE } };
+  const options = { durability: "always", workers: 2, config, through: smallDisk } as const;
+  await using server = await startServer(options);
+  const client = await server.connect();
+  const [from, to] = [keyOn(0, 2, "from"), keyOn(1, 2, "to")];
+  await client.call("SADD", from, "a", "b");
+  const filler = `/proc/${server.pid}/root${server.data}/filler`;
+  assert.throws(() => writeFileSync(filler, Buffer.alloc(24 * MEBIBYTE)), { code: "ENOSPC" });
+  // Expiries are taken on a full disk, as whatever frees memory is.
+  const expiries = Array.from({ length: 2_000 }, (_, i) => ["EXPIRE", from, String(1_000_000 + i)]);
+  const refused = await until(async () => {
+    const replies = await client.pipeline(...expiries);
+    return replies.find((reply) => reply !== 1) as { error: string } | undefined;
+  });
+  assert.match(refused.error, /^MISCONF the disk is full/);
+  assert.deepEqual(await client.call("SMOVE", from, to, "a"), refused);
+  assert.deepEqual(await client.call("SCARD", from), 2);
+  assert.deepEqual(await client.call("SCARD", to), 0);
+  rmSync(filler);
+  await until(async () => ((await client.call("SMOVE", from, to, "a")) === 1 ? true : undefined));
+  assert.deepEqual(await client.call("SMEMBERS", to), ["a"]);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Outcome } from "../../../actors/gateway/exchange.ts";
-import { MESSAGE_COMMIT } from "../../../actors/gateway/messages.ts";
+import { MESSAGE_COMMIT, MESSAGE_SYNC } from "../../../actors/gateway/messages.ts";
 import { encodeError } from "../../../actors/gateway/replies.ts";
 import { KEYS_TOO_LARGE } from "../../../actors/worker/participant.ts";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
@@ -207,6 +207,30 @@ for (const { what, outcome, error } of FAILED_PEEKS) {
     assert.match(JSON.stringify(refused), error);
     exchange.request = request;
     assert.equal(await client.call("RPOPLPUSH", HERE, THERE), "a");
+  });
+}
+
+const NO_ROOM: Outcome = { kind: "answer", bytes: pack(false) };
+const UNSECURED: typeof FAILED_PEEKS = [
+  { what: "has no room", outcome: NO_ROOM, error: /MISCONF the disk is full/ },
+  { what: "died", outcome: { kind: "failed", text: "ERR gone" }, error: /TRYAGAIN/ },
+];
+for (const { what, outcome, error } of UNSECURED) {
+  test(`nothing is logged where an owner ${what} before what it holds is durable`, async () => {
+    await using node = await WorkerNode.start({ workers: 3 });
+    using client = await node.connect(0);
+    const [worker] = node.workers;
+    assert.ok(worker);
+    const { exchange } = worker;
+    const request = exchange.request.bind(exchange);
+    exchange.request = (owner, kind, message, nowMs) => {
+      return kind === MESSAGE_SYNC
+        ? Promise.resolve(outcome)
+        : request(owner, kind, message, nowMs);
+    };
+    const refused = await client.call("MSET", HERE, "a", THERE, "b");
+    assert.match(JSON.stringify(refused), error);
+    assert.deepEqual(await client.call("MGET", HERE, THERE), [null, null]);
   });
 }
 

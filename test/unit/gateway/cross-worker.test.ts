@@ -13,6 +13,8 @@ import { OP_IDS_MAX } from "../../../runtime/base/limits.ts";
 import { pack, unpack } from "../../../runtime/codec/pack.ts";
 
 const DONE = { kind: "reply", bytes: pack({ replies: [] }) } as const;
+const YES = { kind: "reply", bytes: pack(true) } as const;
+const NO = { kind: "reply", bytes: pack(false) } as const;
 const FAILED = { kind: "failed", text: "the worker died" } as const;
 const PARTS: readonly Part[] = [{ number: 0, keyspace: 0, partition: 8, entries: [] }];
 
@@ -31,7 +33,7 @@ class Coordinator {
   /** Ids of transactions whose parts' op ids may be forgotten. */
   readonly forgotten: string[] = [];
   /** The syncs of its own log that it waits for. */
-  readonly ownSyncs: (() => void)[] = [];
+  readonly ownSyncs: ((isDurable: boolean) => void)[] = [];
   readonly cross: CrossWorker;
   #answers: { readonly kind: number; readonly answer: (outcome: unknown) => void }[] = [];
 
@@ -44,7 +46,7 @@ class Coordinator {
       gates: {
         pendingBytes: 0,
         whenDurable: (_commit: number, done: () => void) => done(),
-        sync: (done: () => void) => void this.ownSyncs.push(done),
+        settled: () => new Promise<boolean>((done) => void this.ownSyncs.push(done)),
       },
       exchange: {
         tell: () => undefined,
@@ -83,7 +85,7 @@ class Coordinator {
   }
 
   /** The owner answers what it was asked of this kind. */
-  async answer(kind: number, outcome: unknown = DONE): Promise<void> {
+  async answer(kind: number, outcome: unknown = kind === MESSAGE_SYNC ? YES : DONE): Promise<void> {
     const due = this.#answers.filter((one) => one.kind === kind);
     this.#answers = this.#answers.filter((one) => one.kind !== kind);
     for (const { answer } of due) answer(outcome);
@@ -121,9 +123,11 @@ test("what is done stays where an owner does not say that its parts are durable"
   const at = new Coordinator();
   await at.finish("a");
   await at.settle();
-  await at.answer(MESSAGE_SYNC, FAILED);
-  assert.deepEqual([at.removed, at.cross.openCount], [[], 1]);
-  await at.settle();
+  for (const outcome of [FAILED, NO]) {
+    await at.answer(MESSAGE_SYNC, outcome);
+    assert.deepEqual([at.removed, at.cross.openCount], [[], 1]);
+    await at.settle();
+  }
   await at.answer(MESSAGE_SYNC);
   assert.deepEqual([at.removed, at.cross.openCount], [["a"], 0]);
 });
@@ -135,15 +139,35 @@ test("op ids are forgotten once it is durable that nobody asks for their parts a
   await at.answer(MESSAGE_SYNC);
   await at.settle();
   assert.deepEqual([at.removed, at.forgotten, at.syncs], [["a"], [], 1]);
-  at.ownSyncs.shift()?.();
+  // A full disk.
+  at.ownSyncs.shift()?.(false);
+  await at.rest();
+  await at.settle();
+  assert.deepEqual([at.forgotten, at.syncs], [[], 1]);
+  at.ownSyncs.shift()?.(true);
   await at.rest();
   assert.deepEqual([at.forgotten, at.syncs], [["a"], 2]);
   // Who was not reached is told again.
   await at.answer(MESSAGE_SYNC, FAILED);
   await at.settle();
-  at.ownSyncs.shift()?.();
+  at.ownSyncs.shift()?.(true);
   await at.rest();
   assert.deepEqual(at.forgotten, ["a", "a"]);
+});
+
+test("owners that died or have no room are told apart from those that are durable", async () => {
+  const at = new Coordinator();
+  for (const [outcome, secured] of [
+    [YES, "secured"],
+    [NO, "full"],
+    [FAILED, "lost"],
+  ] as const) {
+    const claim = at.cross.claim("a");
+    claim.workers.add(1);
+    const asked = at.cross.secure(claim);
+    await at.answer(MESSAGE_SYNC, outcome);
+    assert.equal(await asked, secured);
+  }
 });
 
 test("no more transactions are begun than their parts' op ids are remembered", async () => {

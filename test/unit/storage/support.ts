@@ -9,8 +9,9 @@ import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
 import type { FileUse } from "../../../runtime/storage/file-space.ts";
 import { FileSpace } from "../../../runtime/storage/file-space.ts";
 import type { FileSystem } from "../../../runtime/storage/files.ts";
-import { Journal, type JournalOptions } from "../../../runtime/storage/journal.ts";
+import { Journal } from "../../../runtime/storage/journal.ts";
 import { journalFileName } from "../../../runtime/storage/journal-format.ts";
+import type { JournalOptions } from "../../../runtime/storage/journal-options.ts";
 import {
   type Manifest,
   manifestName,

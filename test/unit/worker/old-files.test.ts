@@ -120,6 +120,26 @@ test("a reserve that was not enough is lent again once the tables are smaller", 
   assert.deepEqual(worker.wanted, [BUSY, BUSY]);
 });
 
+test("the reserve is lent to what waits for room, whatever else it was not enough for", async (context) => {
+  const worker = await openWorker(context);
+  const { journal } = worker.storage;
+  let squeezed = 0;
+  const squeeze = journal.squeeze.bind(journal);
+  journal.squeeze = () => {
+    squeezed++;
+    return squeeze();
+  };
+  Object.defineProperty(journal, "full", { value: true });
+  await worker.oldFiles.clean();
+  assert.equal(squeezed, 0, "there is no old file, and nothing waits");
+  Object.defineProperty(journal, "waitsForRoom", { value: true });
+  await worker.oldFiles.clean();
+  const once = squeezed;
+  assert.ok(once > 0);
+  await worker.oldFiles.clean();
+  assert.equal(squeezed, 2 * once);
+});
+
 test("a reserve that nobody could use is lent again", async (context) => {
   const worker = await openWorker(context);
   await worker.fill(BUSY, 1);
