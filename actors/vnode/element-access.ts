@@ -9,6 +9,7 @@
  */
 import { copyBytes } from "../../runtime/base/bytes.ts";
 import { LIST } from "../../runtime/causality/cell.ts";
+import { deltaThatShows } from "../../runtime/causality/counter-add.ts";
 import { hlcWallMs } from "../../runtime/causality/hlc.ts";
 import type { PositionPush } from "../../runtime/causality/position.ts";
 import {
@@ -283,22 +284,27 @@ export class ElementAccess {
     if (view.live !== null || view.hasHidden) opened.reopen();
   }
 
+  /** Whether an element is one version, summed of integers only: adds of integers are exact. */
+  sumsIntegers(ref: Ref): boolean {
+    return this.#opened.sumsIntegers(ref);
+  }
+
   /**
-   * Whether an add to this element keeps its number exact: an origin's part of it stays finite, and
-   * a part that is a float takes integers without rounding. (Integers wrap, and the sum wraps back.)
-   * Where not, the whole number must be written instead.
+   * Adds to the number that an element holds, which then shows this text. False, and nothing has
+   * changed: no add leads there.
    */
-  addFits(ref: Ref, delta: bigint | number): boolean {
-    const { partition } = this.#opened;
-    if ((this.#opened.table.records.flags(ref) & (BLOB | ADDS)) === 0) return true;
-    const { slot, counter } = this.#opened.shownDot(ref);
-    const versions = partition.mutations.cells.versions(ref);
-    const shown = versions.find((v) => v.slot === slot && v.counter === counter);
-    const part = shown?.adds.find((add) => add.slot === partition.ownSlot);
-    if (part === undefined) return true;
-    if (typeof delta === "number") return Number.isFinite(part.real + delta);
-    if (!part.float) return true;
-    return Number.isSafeInteger(Number(delta)) && Math.abs(part.real) <= Number.MAX_SAFE_INTEGER;
+  addTowards(ref: Ref, delta: bigint | number, text: string): boolean {
+    const opened = this.#opened;
+    const { partition } = opened;
+    // The op is opened first: its dot says which partial sum the add goes to.
+    opened.begin();
+    const all = partition.mutations.cells.versions(ref);
+    const versions = this.view.live === null ? all : this.view.liveVersions(all);
+    const wanted = { target: opened.shownDot(ref), adder: opened.table.op, delta, text };
+    const amount = deltaThatShows(versions, partition.origins, wanted);
+    if (amount === undefined) return false;
+    this.addToElement(ref, amount);
+    return true;
   }
 
   // ---- lists ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@
 import { assert } from "../../runtime/base/assert.ts";
 import { INT64_TEXT_BYTES_MAX, Int64 } from "../../runtime/base/int64.ts";
 import type { Random } from "../../runtime/base/prng.ts";
-import { FLOAT_COUNTER, HASH, LIST, SET, STRING, ZSET } from "../../runtime/causality/cell.ts";
+import { HASH, LIST, SET, STRING, ZSET } from "../../runtime/causality/cell.ts";
 import { deltaThatShows } from "../../runtime/causality/counter-add.ts";
 import { UNTIL_NEVER } from "../../runtime/causality/op.ts";
 import type { Request } from "../../runtime/codec/request.ts";
@@ -19,7 +19,7 @@ import type { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { keyBytes } from "../../runtime/table/key-memory.ts";
 import { ABSENT, type KeyView } from "../../runtime/table/key-view.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
-import { ADDS, BLOB, KIND_COUNTER_SHIFT, KIND_FLOAT } from "../../runtime/table/record.ts";
+import { ADDS } from "../../runtime/table/record.ts";
 import { markOf } from "../../runtime/table/shown.ts";
 import { ElementAccess } from "./element-access.ts";
 import { OpenKey, type Place } from "./open-key.ts";
@@ -182,7 +182,7 @@ export class KeyAccess {
     const opened = this.#opened;
     const view = this.view;
     if (!view.isPlainString) {
-      if (this.#sumsIntegers() && this.#readSum(integer)) {
+      if (this.#opened.sumsIntegers(this.view.ref) && this.#readSum(integer)) {
         this.#digits ??= Buffer.allocUnsafe(INT64_TEXT_BYTES_MAX);
         opened.buffer = this.#digits;
         opened.start = 0;
@@ -265,20 +265,9 @@ export class KeyAccess {
   /** Reads the open string as Redis reads integers. False: it is none. */
   readInteger(into: Int64): boolean {
     const opened = this.#opened;
-    if (this.#sumsIntegers() && this.#readSum(into)) return true;
+    if (this.#opened.sumsIntegers(this.view.ref) && this.#readSum(into)) return true;
     this.loadString();
     return into.parse(opened.buffer, opened.start, opened.end);
-  }
-
-  /** Whether the open string is one version, summed of integers only. */
-  #sumsIntegers(): boolean {
-    const { records } = this.#opened.table;
-    const { ref } = this.view;
-    const kind = records.kind(ref);
-    return (
-      (records.flags(ref) & BLOB) === 0 &&
-      (kind & (KIND_FLOAT | (FLOAT_COUNTER << KIND_COUNTER_SHIFT))) === 0
-    );
   }
 
   #readSum(into: Int64): boolean {
@@ -293,7 +282,7 @@ export class KeyAccess {
   addInteger(high: number, low: number, sum: Int64): void {
     const { view } = this;
     const { partition } = this.#opened;
-    if (view.hasHidden || !this.#sumsIntegers()) {
+    if (view.hasHidden || !this.#opened.sumsIntegers(this.view.ref)) {
       this.addTowards((BigInt(high) << 32n) | BigInt(low >>> 0), String(sum.toBigInt()));
       return;
     }

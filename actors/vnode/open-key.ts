@@ -5,11 +5,12 @@
  * Invariants: a command's first change opens its op, and every change goes both into the op and
  * into the table.
  */
+import { FLOAT_COUNTER } from "../../runtime/causality/cell.ts";
 import { type CellName, emptyCellName } from "../../runtime/causality/cell-name.ts";
 import { KeyView } from "../../runtime/table/key-view.ts";
 import type { MemoryTable } from "../../runtime/table/memory-table.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
-import { BLOB } from "../../runtime/table/record.ts";
+import { BLOB, KIND_COUNTER_SHIFT, KIND_FLOAT } from "../../runtime/table/record.ts";
 import { hiddenCells, shownDot } from "../../runtime/table/shown.ts";
 import type { Ref } from "../../runtime/table/slab-pool.ts";
 
@@ -91,6 +92,13 @@ export class OpenKey {
       this.pushes = 0;
     }
     if (this.unsynced !== null) this.gate = this.unsynced.touch(this.hash);
+  }
+
+  /** Whether a record is one version, summed of integers only. */
+  sumsIntegers(ref: Ref): boolean {
+    const { records } = this.table;
+    const notInteger = KIND_FLOAT | (FLOAT_COUNTER << KIND_COUNTER_SHIFT);
+    return (records.flags(ref) & BLOB) === 0 && (records.kind(ref) & notInteger) === 0;
   }
 
   /** Points the range at the whole of these bytes. */

@@ -27,7 +27,7 @@ const COUNTS = ["0", "1", "2", "3", "100", "-1", "x"];
 const SCORES = ["0", "1", "2", "2.5", "-1.5", "inf", "-inf", "x", "nan", "1e3", ""];
 const STEPS = ["1", "-1", "5", "9223372036854775807", "-9223372036854775808", "x", "0", "1.0"];
 const FLOAT_FIELDS = ["float1", "float2"];
-const FLOATS = ["0.5", "-1.25", "3", "1e3", "x", "inf", "nan"];
+const FLOATS = ["0.1", "-0.1", "3.05", "-7.35", "0.5", "2e1", "0x1p1", "x", "inf", "nan"];
 const SCORE_BOUNDS = ["-inf", "+inf", "0", "1", "(1", "2", "(2", "x", "(", "", " 1", "2.5"];
 const MEMBER_BOUNDS = ["-", "+", "[a", "(a", "[c", "(c", "[", "(", "x", ""];
 
@@ -131,10 +131,10 @@ const GRAMMAR: readonly (readonly Part[])[] = [
   ["HVALS", KEYS],
   ["HSTRLEN", KEYS, NAMES],
   ["HINCRBY", KEYS, NAMES, STEPS],
-  // Its own fields: Redis adds floats to 64-bit integers with 80 bits, we with 64.
+  // Its own fields: where a number is large Redis shows 17 decimals of its 80 bits, we of our 64.
   ["HINCRBYFLOAT", KEYS, FLOAT_FIELDS, FLOATS],
   ["HINCRBY", KEYS, FLOAT_FIELDS, ["1", "-7"]],
-  ["HSET", KEYS, FLOAT_FIELDS, ["1", "0.25", "-3", "x", "inf"]],
+  ["HSET", KEYS, FLOAT_FIELDS, ["1", "19.99", "-3", "0x10", "x", "inf"]],
   ["HSETNX", KEYS, NAMES, VALUES],
   ["HSCAN", KEYS, ["0", "0", "x"], "COUNT", ["1000", "0"], maybe("MATCH", ["*", "[a-c]", "x"])],
   ["HRANDFIELD", KEYS, maybe(["0", "1", "2", "-3", "100", "x"], maybe(["WITHVALUES", "x"]))],

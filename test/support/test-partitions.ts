@@ -127,3 +127,10 @@ export class TestPartitions {
     }
   }
 }
+
+/** Gives each side the ops that the other made. */
+export function heal(left: TestPartitions, right: TestPartitions): void {
+  const made = [...left.ops];
+  for (const { vnode, op } of [...right.ops]) left.vnodeOf(vnode).partition.deliver(op);
+  for (const { vnode, op } of made) right.vnodeOf(vnode).partition.deliver(op);
+}

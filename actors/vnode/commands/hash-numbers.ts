@@ -2,34 +2,37 @@
  * HINCRBY and HINCRBYFLOAT: adds to the version of a field that is shown, so that concurrent ones
  * sum (design 4.5); of an absent field, a counter.
  *
- * Invariant: integers are exact over 64 bits; an add that would make its origin's part of the number
- * inexact or infinite becomes a set of the whole number.
+ * Invariant: the field then shows what was replied; where no add leads there, the whole number is set.
  */
 
+import { INT64_TEXT_BYTES_MAX } from "../../../runtime/base/int64.ts";
 import { formatLongDouble } from "../../../runtime/base/number-text.ts";
 import { FLOAT_COUNTER, INTEGER_COUNTER } from "../../../runtime/causality/cell.ts";
-import {
-  fitsInteger,
-  parseDecimal,
-  parseInteger,
-} from "../../../runtime/causality/counter-value.ts";
+import { fitsInteger, parseInteger } from "../../../runtime/causality/counter-value.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { Ref } from "../../../runtime/table/slab-pool.ts";
 import { keyCommand } from "../../command.ts";
 import { HASH, type KeyAccess, REFUSED } from "../key-access.ts";
 import { namesFit, readInteger } from "./arguments.ts";
 import { NOT_A_FLOAT, WOULD_OVERFLOW } from "./errors.ts";
+import { StoredFloat, WOULD_BE_INFINITE } from "./stored-float.ts";
 
 const FIELD_NOT_AN_INTEGER = "ERR hash value is not an integer";
 const FIELD_NOT_A_FLOAT = "ERR hash value is not a float";
 const NOT_FINITE = "ERR value is NaN or Infinity";
-const WOULD_BE_INFINITE = "ERR increment would produce NaN or Infinity";
-/** Longest text of a number that is looked at (Redis: MAX_LONG_DOUBLE_CHARS). */
-const NUMBER_BYTES_MAX = 5 * 1024;
+
+const stored = new StoredFloat();
 
 /** The field at argument 2 of the open hash, or 0. */
 function findField(key: KeyAccess, request: Request): Ref {
   return key.elements.find(request.bytes, request.starts[2] as number, request.ends[2] as number);
+}
+
+/** Adds to the integer that an element shows; false, and nothing changes, where no add shows it. */
+function addInteger({ elements }: KeyAccess, ref: Ref, delta: bigint, total: bigint): boolean {
+  if (!elements.sumsIntegers(ref)) return elements.addTowards(ref, delta, total.toString());
+  elements.addToElement(ref, delta);
+  return true;
 }
 
 function putNumber(key: KeyAccess, request: Request, text: string, counterKind: number): void {
@@ -39,11 +42,11 @@ function putNumber(key: KeyAccess, request: Request, text: string, counterKind: 
   key.elements.put(HASH, bytes, start, ends[2] as number, value, 0, value.length, counterKind);
 }
 
-/** An element's shown value as text; "" (no number) if it is longer than any number. */
-function valueText(key: KeyAccess, ref: Ref): string {
+/** The integer that an element shows; undefined: none. */
+function integerOf(key: KeyAccess, ref: Ref): bigint | undefined {
   key.elements.loadValue(ref);
-  if (key.end - key.start > NUMBER_BYTES_MAX) return "";
-  return key.buffer.toString("latin1", key.start, key.end);
+  if (key.end - key.start > INT64_TEXT_BYTES_MAX) return undefined;
+  return parseInteger(key.buffer.toString("latin1", key.start, key.end));
 }
 
 const hincrby = keyCommand({
@@ -62,7 +65,7 @@ const hincrby = keyCommand({
     if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
     const delta = (BigInt(request.integerHigh) << 32n) | BigInt(request.integerLow);
     const ref = findField(key, request);
-    const current = ref === 0 ? 0n : parseInteger(valueText(key, ref));
+    const current = ref === 0 ? 0n : integerOf(key, ref);
     if (current === undefined) {
       reply.error(FIELD_NOT_AN_INTEGER);
       return;
@@ -72,8 +75,9 @@ const hincrby = keyCommand({
       reply.error(WOULD_OVERFLOW);
       return;
     }
-    if (ref !== 0 && key.elements.addFits(ref, delta)) key.elements.addToElement(ref, delta);
-    else putNumber(key, request, total.toString(), INTEGER_COUNTER);
+    if (ref === 0 || !addInteger(key, ref, delta, total)) {
+      putNumber(key, request, total.toString(), INTEGER_COUNTER);
+    }
     reply.integer64(Number(total >> 32n), Number(BigInt.asUintN(32, total)));
   },
 });
@@ -90,7 +94,6 @@ const hincrbyfloat = keyCommand({
   complexity: "O(1)",
   syntax: "key field increment",
   execute(key, request, reply) {
-    const { elements } = key;
     if (!request.float(3)) {
       reply.error(NOT_A_FLOAT);
       return;
@@ -103,27 +106,25 @@ const hincrbyfloat = keyCommand({
     if (!namesFit(request, 2, 2, reply)) return;
     if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
     const ref = findField(key, request);
-    const current = ref === 0 ? 0 : numberOf(valueText(key, ref));
-    if (current === undefined) {
-      reply.error(FIELD_NOT_A_FLOAT);
-      return;
+    stored.setZero();
+    if (ref !== 0) {
+      key.elements.loadValue(ref);
+      if (!stored.read(key.buffer, key.start, key.end)) {
+        reply.error(FIELD_NOT_A_FLOAT);
+        return;
+      }
     }
-    if (!Number.isFinite(current + delta)) {
+    const sum = stored.plus(request, 3);
+    if (!Number.isFinite(sum)) {
       reply.error(WOULD_BE_INFINITE);
       return;
     }
-    if (ref !== 0 && elements.addFits(ref, delta)) elements.addToElement(ref, delta);
-    else putNumber(key, request, formatLongDouble(current + delta), FLOAT_COUNTER);
-    elements.loadValue(findField(key, request));
-    reply.bulk(key.buffer, key.start, key.end);
+    const text = formatLongDouble(sum);
+    if (ref === 0 || !key.elements.addTowards(ref, delta, text)) {
+      putNumber(key, request, text, FLOAT_COUNTER);
+    }
+    reply.bulkText(text, "latin1");
   },
 });
-
-/** The number in a text: a decimal, or an infinity that somebody set; undefined: none. */
-function numberOf(text: string): number | undefined {
-  const infinite = /^([+-]?)inf(inity)?$/i.exec(text);
-  if (infinite !== null) return infinite[1] === "-" ? -Infinity : Infinity;
-  return parseDecimal(text);
-}
 
 export const hashNumberCommands = [hincrby, hincrbyfloat];

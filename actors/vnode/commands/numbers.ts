@@ -7,20 +7,19 @@
 import { INT64_TEXT_BYTES_MAX, Int64 } from "../../../runtime/base/int64.ts";
 import { formatLongDouble } from "../../../runtime/base/number-text.ts";
 import { FLOAT_COUNTER, INTEGER_COUNTER } from "../../../runtime/causality/cell.ts";
-import { sumOfDecimals } from "../../../runtime/causality/counter-add.ts";
-import { Request } from "../../../runtime/codec/request.ts";
+import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { type KeyCommand, keyCommand } from "../../command.ts";
 import { type KeyAccess, MISSING, REFUSED, STRING } from "../key-access.ts";
 import { NOT_A_FLOAT, NOT_AN_INTEGER, WOULD_OVERFLOW } from "./errors.ts";
+import { StoredFloat, WOULD_BE_INFINITE } from "./stored-float.ts";
 
 const KEY = { first: 1, last: 1, step: 1 };
 
 /** Of the running command: the number so far, then the sum. */
 const number = new Int64();
 const digits = Buffer.allocUnsafeSlow(INT64_TEXT_BYTES_MAX);
-/** Reads stored numbers by the rules that hold for arguments. */
-const stored = new Request();
+const stored = new StoredFloat();
 
 /** Adds an integer, in halves, to the number at argument 1, and replies the sum. */
 function addInteger(
@@ -134,40 +133,30 @@ const incrbyfloat: KeyCommand = keyCommand({
   execute(key, request, reply) {
     const found = key.openAs(request, 1, STRING, reply);
     if (found === REFUSED) return;
-    let before = "0";
-    stored.floatValue = 0;
+    stored.setZero();
     if (found !== MISSING) {
       key.loadString();
-      stored.reset(key.buffer);
-      stored.push(key.start, key.end);
-      before = stored.text(0);
-      if (!isFloat(stored, 0)) {
+      if (!stored.read(key.buffer, key.start, key.end)) {
         reply.error(NOT_A_FLOAT);
         return;
       }
     }
-    if (!isFloat(request, 2)) {
+    if (!request.float(2)) {
       reply.error(NOT_A_FLOAT);
       return;
     }
-    const delta = request.floatValue;
-    const sum = sumOfDecimals([before, request.text(2)], [stored.floatValue, delta]);
+    const sum = stored.plus(request, 2);
     if (!Number.isFinite(sum)) {
-      reply.error("ERR increment would produce NaN or Infinity");
+      reply.error(WOULD_BE_INFINITE);
       return;
     }
     const text = formatLongDouble(sum);
     if (found === MISSING) {
       const value = Buffer.from(text, "latin1");
       key.startCounter(FLOAT_COUNTER, value, 0, value.length);
-    } else key.addTowards(delta, text);
+    } else key.addTowards(request.floatValue, text);
     reply.bulkText(text, "latin1");
   },
 });
-
-/** Whether an argument is a float by string2ld: as `Request.float`, but never empty. */
-function isFloat(request: Request, i: number): boolean {
-  return request.length(i) > 0 && request.float(i);
-}
 
 export const numberCommands = [incr, decr, incrby, decrby, incrbyfloat];

@@ -1,22 +1,15 @@
-/** Commands on hashes: replies, numbers, replay, expiry, and what concurrent writers leave. */
+/** Commands on hashes: replies, replay, expiry, and what concurrent writers leave. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { hashBytes } from "../../../runtime/base/hash.ts";
 import type { Plain } from "../../support/resp.ts";
-import { TestPartitions } from "../../support/test-partitions.ts";
+import { heal, TestPartitions } from "../../support/test-partitions.ts";
 
 /** As TestPartitions sets it. */
 const HASH_SEED = 7;
 
 const WRONG_TYPE = { error: "WRONGTYPE Operation against a key holding the wrong kind of value" };
-
-/** Gives each side the ops that the other made. */
-function heal(left: TestPartitions, right: TestPartitions): void {
-  const made = [...left.ops];
-  for (const { vnode, op } of [...right.ops]) left.vnodeOf(vnode).partition.deliver(op);
-  for (const { vnode, op } of made) right.vnodeOf(vnode).partition.deliver(op);
-}
 
 function fields(t: TestPartitions, key: string): Map<Plain, Plain> {
   const reply = t.read("HGETALL", key);
@@ -133,94 +126,6 @@ test("an expired hash is absent, and increments begin at 0 again", () => {
   assert.equal(t.read("HINCRBY", "h", "n", "1"), 1);
   assert.deepEqual(fields(t, "h"), new Map([["n", "1"]]));
   t.assertReplays(["HGETALL", "h"], ["PTTL", "h"]);
-});
-
-test("HINCRBY is exact over 64 bits and refuses to leave them", () => {
-  const t = new TestPartitions();
-  t.run("HSET", "h", "n", "9007199254740993");
-  assert.equal(t.read("HINCRBY", "h", "n", "1"), 9007199254740994n);
-  t.run("HSET", "h", "n", "9223372036854775806");
-  assert.equal(t.read("HINCRBY", "h", "n", "1"), 9223372036854775807n);
-  const error = { error: "ERR increment or decrement would overflow" };
-  assert.deepEqual(t.read("HINCRBY", "h", "n", "1"), error);
-  assert.equal(t.read("HGET", "h", "n"), "9223372036854775807");
-  assert.equal(t.read("HINCRBY", "h", "n", "-9223372036854775808"), -1);
-  t.assertReplays(["HGETALL", "h"]);
-});
-
-test("HINCRBY counts on where one origin's part has no more room", () => {
-  const t = new TestPartitions();
-  t.run("HSET", "h", "n", "-9223372036854775808");
-  t.run("HINCRBY", "h", "n", "9223372036854775807");
-  assert.equal(t.read("HINCRBY", "h", "n", "9223372036854775807"), 9223372036854775806n);
-  assert.equal(t.read("HGET", "h", "n"), "9223372036854775806");
-  t.assertReplays(["HGET", "h", "n"]);
-});
-
-test("what is no integer is not incremented", () => {
-  const t = new TestPartitions();
-  for (const text of ["01", "+1", "-0", " 1", "1 ", "1.0", "0x10", "", "9223372036854775808"]) {
-    t.run("HSET", "h", "n", text);
-    assert.deepEqual(t.read("HINCRBY", "h", "n", "1"), {
-      error: "ERR hash value is not an integer",
-    });
-    assert.deepEqual(t.read("HINCRBY", "h", "m", text), {
-      error: "ERR value is not an integer or out of range",
-    });
-    assert.equal(t.read("HGET", "h", "n"), text);
-  }
-});
-
-test("HINCRBYFLOAT answers what HGET shows, and refuses what is not finite", () => {
-  const t = new TestPartitions();
-  t.run("HSET", "h", "f", "10.5");
-  assert.equal(t.read("HINCRBYFLOAT", "h", "f", "0.1"), "10.6");
-  assert.equal(t.read("HINCRBYFLOAT", "h", "f", "-5"), "5.6");
-  assert.equal(t.read("HGET", "h", "f"), "5.6");
-  assert.equal(t.read("HINCRBYFLOAT", "h", "g", "5.0e3"), "5000");
-  assert.equal(t.read("HINCRBY", "h", "g", "2"), 5002);
-  for (const text of ["inf", "-inf"]) {
-    assert.deepEqual(t.read("HINCRBYFLOAT", "h", "f", text), {
-      error: "ERR value is NaN or Infinity",
-    });
-  }
-  assert.deepEqual(t.read("HINCRBYFLOAT", "h", "f", "nan"), {
-    error: "ERR value is not a valid float",
-  });
-  t.run("HSET", "h", "big", "1.7e308", "text", "x");
-  assert.deepEqual(t.read("HINCRBYFLOAT", "h", "big", "1.7e308"), {
-    error: "ERR increment would produce NaN or Infinity",
-  });
-  assert.deepEqual(t.read("HINCRBYFLOAT", "h", "text", "1"), {
-    error: "ERR hash value is not a float",
-  });
-  t.assertReplays(["HGETALL", "h"]);
-});
-
-test("increments of two sides of a partition sum, of fields that were there and that were not", () => {
-  const left = new TestPartitions(1);
-  const right = new TestPartitions(2);
-  left.run("HSET", "h", "old", "10");
-  heal(left, right);
-  left.run("HINCRBY", "h", "old", "1");
-  left.run("HINCRBY", "h", "new", "3");
-  right.run("HINCRBY", "h", "old", "2");
-  right.run("HINCRBY", "h", "new", "4");
-  heal(left, right);
-  for (const side of [left, right]) {
-    assert.equal(side.read("HGET", "h", "old"), "13");
-    assert.equal(side.read("HGET", "h", "new"), "7");
-    assert.equal(side.read("HINCRBY", "h", "new", "0"), 7);
-  }
-});
-
-test("HINCRBYFLOAT counts on where one origin's part would not be finite", () => {
-  const t = new TestPartitions();
-  t.run("HSET", "h", "f", "-1.7e308");
-  assert.equal(t.read("HINCRBYFLOAT", "h", "f", "1.7e308"), "0");
-  assert.equal(Number(t.read("HINCRBYFLOAT", "h", "f", "1.7e308")), 1.7e308);
-  assert.equal(Number(t.read("HGET", "h", "f")), 1.7e308);
-  t.assertReplays(["HGET", "h", "f"]);
 });
 
 test("writers of different fields never conflict", () => {
