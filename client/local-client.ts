@@ -8,7 +8,7 @@
  */
 import { CoterieError } from "../runtime/base/errors.ts";
 import type { CallQueue } from "./call-queue.ts";
-import { type Argument, type Command, encodeCommand } from "./command.ts";
+import { type Argument, type Command, encodeCommand, encodeTransaction } from "./command.ts";
 import type { Reply } from "./replies.ts";
 
 /** Exact: a number where that is safe, else a bigint. */
@@ -34,14 +34,12 @@ export class LocalClient<Text extends string | Buffer> {
   }
 
   /** Any command. Rejects with a CoterieError: an error reply, an overload, an unknown outcome. */
-  async call(...command: Command): Promise<Reply<Text>> {
-    const reply = await this.#calls.call(encodeCommand(command));
-    if (reply instanceof CoterieError) throw reply;
-    return reply;
+  call(...command: Command): Promise<Reply<Text>> {
+    return this.#send(command);
   }
 
   /** Many commands at once; what failed is a CoterieError in its place. */
-  pipeline(commands: readonly Command[]): Promise<Reply<Text>[]> {
+  async pipeline(commands: readonly Command[]): Promise<Reply<Text>[]> {
     const encoded = commands.map(encodeCommand);
     return Promise.all(encoded.map((command) => this.#calls.call(command)));
   }
@@ -49,11 +47,10 @@ export class LocalClient<Text extends string | Buffer> {
   /**
    * MULTI, the commands, EXEC: all or nothing in one partition (docs/operating.md on several).
    * Rejects if a command could not be queued, and if a key that `call("WATCH", …)` named has changed;
-   * what failed in execution is an error in its place.
+   * what failed in execution is an error in its place. Nothing is sent if a command ends a transaction.
    */
   async transaction(commands: readonly Command[]): Promise<readonly Reply<Text>[]> {
-    const all: readonly Command[] = [["MULTI"], ...commands, ["EXEC"]];
-    const replies = await this.#calls.together(all.map(encodeCommand));
+    const replies = await this.#calls.together(encodeTransaction(commands));
     if (replies instanceof CoterieError) throw replies;
     const last = replies.at(-1);
     if (Array.isArray(last)) return last;
@@ -74,165 +71,175 @@ export class LocalClient<Text extends string | Buffer> {
   // ---- strings and numbers ----------------------------------------------------------------------
 
   get(key: Data): Promise<Text | null> {
-    return this.#textOrNull("GET", key);
+    return this.#textOrNull(["GET", key]);
   }
 
   /** True if the value was set; false if a condition was not met. */
   async set(key: Data, value: Data, options: SetOptions = {}): Promise<boolean> {
-    const reply = await this.call("SET", key, value, ...setOptions(options));
+    const reply = await this.#send(["SET", key, value, ...setOptions(options)]);
     return reply === "OK";
   }
 
-  mget(keys: readonly Data[]): Promise<(Text | null)[]> {
-    return this.#array("MGET", ...keys) as Promise<(Text | null)[]>;
+  async mget(keys: readonly Data[]): Promise<(Text | null)[]> {
+    return (await this.#array(["MGET", ...keys])) as (Text | null)[];
   }
 
   async mset(entries: Iterable<readonly [Data, Data]>): Promise<void> {
-    await this.call("MSET", ...[...entries].flat());
+    await this.#send(withPairs(["MSET"], entries));
   }
 
   incrBy(key: Data, by: Integer = 1): Promise<Integer> {
-    return this.#integer("INCRBY", key, by);
+    return this.#integer(["INCRBY", key, by]);
   }
 
   append(key: Data, value: Data): Promise<number> {
-    return this.#count("APPEND", key, value);
+    return this.#count(["APPEND", key, value]);
   }
 
   // ---- keys -------------------------------------------------------------------------------------
 
   del(...keys: readonly Data[]): Promise<number> {
-    return this.#count("DEL", ...keys);
+    return this.#count(["DEL", ...keys]);
   }
 
   exists(...keys: readonly Data[]): Promise<number> {
-    return this.#count("EXISTS", ...keys);
+    return this.#count(["EXISTS", ...keys]);
   }
 
   /** False if there is no such key. */
   expire(key: Data, seconds: number): Promise<boolean> {
-    return this.#flag("PEXPIRE", key, Math.round(seconds * 1000));
+    return this.#flag(["PEXPIRE", key, Math.round(seconds * 1000)]);
   }
 
   persist(key: Data): Promise<boolean> {
-    return this.#flag("PERSIST", key);
+    return this.#flag(["PERSIST", key]);
   }
 
   /** Milliseconds; null: it never expires; undefined: there is no such key. */
   async ttlMs(key: Data): Promise<number | null | undefined> {
-    const reply = await this.#count("PTTL", key);
+    const reply = await this.#count(["PTTL", key]);
     if (reply === -2) return undefined;
     return reply === -1 ? null : reply;
   }
 
   async type(key: Data): Promise<string> {
-    return String(await this.call("TYPE", key));
+    return String(await this.#send(["TYPE", key]));
   }
 
   // ---- hashes -----------------------------------------------------------------------------------
 
   /** How many of the fields are new. */
-  hset(key: Data, entries: Iterable<readonly [Data, Data]>): Promise<number> {
-    return this.#count("HSET", key, ...[...entries].flat());
+  async hset(key: Data, entries: Iterable<readonly [Data, Data]>): Promise<number> {
+    return this.#count(withPairs(["HSET", key], entries));
   }
 
   hget(key: Data, field: Data): Promise<Text | null> {
-    return this.#textOrNull("HGET", key, field);
+    return this.#textOrNull(["HGET", key, field]);
   }
 
   async hgetAll(key: Data): Promise<ReadonlyMap<Text, Text>> {
-    const reply = await this.call("HGETALL", key);
+    const reply = await this.#send(["HGETALL", key]);
     if (!(reply instanceof Map)) throw unexpected("HGETALL", reply);
     return reply as ReadonlyMap<Text, Text>;
   }
 
   hdel(key: Data, ...fields: readonly Data[]): Promise<number> {
-    return this.#count("HDEL", key, ...fields);
+    return this.#count(["HDEL", key, ...fields]);
   }
 
   hincrBy(key: Data, field: Data, by: Integer = 1): Promise<Integer> {
-    return this.#integer("HINCRBY", key, field, by);
+    return this.#integer(["HINCRBY", key, field, by]);
   }
 
   // ---- sets, lists, sorted sets -----------------------------------------------------------------
 
   sadd(key: Data, ...members: readonly Data[]): Promise<number> {
-    return this.#count("SADD", key, ...members);
+    return this.#count(["SADD", key, ...members]);
   }
 
   srem(key: Data, ...members: readonly Data[]): Promise<number> {
-    return this.#count("SREM", key, ...members);
+    return this.#count(["SREM", key, ...members]);
   }
 
   sismember(key: Data, member: Data): Promise<boolean> {
-    return this.#flag("SISMEMBER", key, member);
+    return this.#flag(["SISMEMBER", key, member]);
   }
 
   smembers(key: Data): Promise<Text[]> {
-    return this.#array("SMEMBERS", key) as Promise<Text[]>;
+    return this.#array(["SMEMBERS", key]) as Promise<Text[]>;
   }
 
   /** The list's length. */
   lpush(key: Data, ...values: readonly Data[]): Promise<number> {
-    return this.#count("LPUSH", key, ...values);
+    return this.#count(["LPUSH", key, ...values]);
   }
 
   rpush(key: Data, ...values: readonly Data[]): Promise<number> {
-    return this.#count("RPUSH", key, ...values);
+    return this.#count(["RPUSH", key, ...values]);
   }
 
   lpop(key: Data): Promise<Text | null> {
-    return this.#textOrNull("LPOP", key);
+    return this.#textOrNull(["LPOP", key]);
   }
 
   rpop(key: Data): Promise<Text | null> {
-    return this.#textOrNull("RPOP", key);
+    return this.#textOrNull(["RPOP", key]);
   }
 
   lrange(key: Data, start: number, stop: number): Promise<Text[]> {
-    return this.#array("LRANGE", key, start, stop) as Promise<Text[]>;
+    return this.#array(["LRANGE", key, start, stop]) as Promise<Text[]>;
   }
 
-  zadd(key: Data, entries: Iterable<readonly [score: number, member: Data]>): Promise<number> {
-    return this.#count("ZADD", key, ...[...entries].flat());
+  async zadd(
+    key: Data,
+    entries: Iterable<readonly [score: number, member: Data]>,
+  ): Promise<number> {
+    return this.#count(withPairs(["ZADD", key], entries));
   }
 
   async zscore(key: Data, member: Data): Promise<number | null> {
-    const reply = await this.call("ZSCORE", key, member);
+    const reply = await this.#send(["ZSCORE", key, member]);
     if (reply === null || typeof reply === "number") return reply;
     throw unexpected("ZSCORE", reply);
   }
 
   zrange(key: Data, start: number, stop: number): Promise<Text[]> {
-    return this.#array("ZRANGE", key, start, stop) as Promise<Text[]>;
+    return this.#array(["ZRANGE", key, start, stop]) as Promise<Text[]>;
   }
 
   // ---- replies of known form --------------------------------------------------------------------
 
-  async #textOrNull(...command: Command): Promise<Text | null> {
-    const reply = await this.call(...command);
+  /** Takes an array: as arguments of a call, a hundred thousand keys would be a RangeError. */
+  async #send(command: Command): Promise<Reply<Text>> {
+    const reply = await this.#calls.call(encodeCommand(command));
+    if (reply instanceof CoterieError) throw reply;
+    return reply;
+  }
+
+  async #textOrNull(command: Command): Promise<Text | null> {
+    const reply = await this.#send(command);
     if (reply === null || typeof reply === "string" || Buffer.isBuffer(reply)) {
       return reply as Text | null;
     }
     throw unexpected(command[0], reply);
   }
 
-  async #integer(...command: Command): Promise<Integer> {
-    const reply = await this.call(...command);
+  async #integer(command: Command): Promise<Integer> {
+    const reply = await this.#send(command);
     if (typeof reply === "number" || typeof reply === "bigint") return reply;
     throw unexpected(command[0], reply);
   }
 
-  async #count(...command: Command): Promise<number> {
-    return Number(await this.#integer(...command));
+  async #count(command: Command): Promise<number> {
+    return Number(await this.#integer(command));
   }
 
-  async #flag(...command: Command): Promise<boolean> {
-    return (await this.#integer(...command)) === 1;
+  async #flag(command: Command): Promise<boolean> {
+    return (await this.#integer(command)) === 1;
   }
 
-  async #array(...command: Command): Promise<Reply<Text>[]> {
-    const reply = await this.call(...command);
+  async #array(command: Command): Promise<Reply<Text>[]> {
+    const reply = await this.#send(command);
     if (Array.isArray(reply)) return reply;
     throw unexpected(command[0], reply);
   }
@@ -240,6 +247,13 @@ export class LocalClient<Text extends string | Buffer> {
 
 const WATCHED_CHANGED =
   "a watched key has changed: nothing was executed; read it again, then repeat the transaction";
+
+/** A command with pairs after its first words. */
+function withPairs(words: Command, entries: Iterable<readonly [Data, Data]>): Command {
+  const command: [string, ...Argument[]] = [...words];
+  for (const [first, second] of entries) command.push(first, second);
+  return command;
+}
 
 function setOptions({ if: condition, expireSeconds, expireMs, keepTtl }: SetOptions): Argument[] {
   const options: Argument[] = [];

@@ -128,6 +128,50 @@ test("a transaction is all its replies, or one error", async () => {
   assert.equal(await client.get("t"), "3");
 });
 
+test("a command in a transaction that would end or nest it is refused before anything is sent", async () => {
+  await using place = await started(1);
+  const client = place.node.client();
+  for (const name of ["EXEC", "multi", "DISCARD"]) {
+    const parts = client.transaction([["SET", "a", 5], [name], ["SET", "b", 1]]);
+    await assert.rejects(parts, {
+      code: "COMMAND_FAILED",
+      message:
+        /^[A-Z]+ cannot be a part of a transaction: MULTI and EXEC are put around it for you/,
+    });
+  }
+  assert.equal(await client.exists("a", "b"), 0);
+  assert.deepEqual(await client.transaction([["SET", "a", 5]]), ["OK"]);
+});
+
+test("as many keys, fields and members as a command may have go in one call", async () => {
+  await using place = await started(3);
+  const client = place.node.client();
+  const many = Array.from({ length: 150_000 }, (_, i) => i);
+  const pairs = many.map((i) => [i, `v${i}`] as const);
+  await client.mset(pairs);
+  const values = await client.mget(many);
+  assert.deepEqual([values.length, values.at(-1)], [150_000, "v149999"]);
+  assert.equal(await client.hset("h", pairs), 150_000);
+  assert.equal(await client.zadd("z", pairs), 150_000);
+});
+
+test("bad input rejects, and says which argument it is", async () => {
+  await using place = await started(1);
+  const client = place.node.client();
+  const nothing = undefined as unknown as string;
+  const wrong = [
+    [client.set("u", nothing), /^SET: argument 2 is undefined: give a string, a number, a bigint/],
+    [client.hset("u", [["f", nothing]]), /^HSET: argument 3 is undefined: /],
+    [client.pipeline([["GET", nothing]]), /^GET: argument 1 is undefined: /],
+    [client.pipeline([[] as unknown as ["GET"]]), /^a command has a name$/],
+    [client.transaction([[] as unknown as ["GET"]]), /^a command has a name$/],
+  ] as const;
+  for (const [call, message] of wrong) {
+    await assert.rejects(call, { name: "CoterieError", code: "COMMAND_FAILED", message });
+  }
+  assert.equal(await client.exists("u"), 0);
+});
+
 test("an application that is a text of the command line starts a node", () => {
   using folder = emptyFolder();
   const script = `

@@ -1,8 +1,9 @@
-/** Replies as values: exact integers, text or bytes, every type of RESP3. */
+/** Commands as bytes, and replies as values: exact integers, text or bytes, every type of RESP3. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { encodeCommand } from "../../../client/command.ts";
+import { CommandTable } from "../../../actors/command-table.ts";
+import { encodeCommand, encodeTransaction } from "../../../client/command.ts";
 import { asBytes, asText, type Reply, ReplyReader } from "../../../client/replies.ts";
 import { CoterieError } from "../../../runtime/base/errors.ts";
 import { RespReader } from "../../../runtime/codec/resp-reader.ts";
@@ -91,6 +92,40 @@ test("any arguments arrive as they were given", () => {
       assert.deepEqual(got, wanted);
     }),
   );
+});
+
+test("what is no argument is refused by its place, and no text is made of it", () => {
+  const wrong: [unknown, string][] = [
+    [undefined, "undefined"],
+    [null, "null"],
+    [["x"], "an array"],
+    [{}, "of type object"],
+    [true, "of type boolean"],
+    [Symbol("x"), "of type symbol"],
+  ];
+  for (const [argument, kind] of wrong) {
+    const message = `SET: argument 2 is ${kind}: give a string, a number, a bigint or bytes`;
+    assert.throws(() => encodeCommand(["set", "k", argument as string]), { message });
+  }
+  assert.throws(() => encodeCommand([undefined as unknown as string]), {
+    message: /^the command's name is undefined: /,
+  });
+});
+
+test("a transaction is MULTI, its commands, EXEC, and no command that is not queued", () => {
+  const encoded = encodeTransaction([["GET", "multi"]]);
+  const wanted = [["MULTI"], ["GET", "multi"], ["EXEC"]].map(encodeCommand);
+  assert.deepEqual(encoded, wanted);
+  const table = new CommandTable();
+  const notQueued = table.entries.filter((entry) => entry.isTransactional);
+  assert.ok(notQueued.length > 0);
+  for (const { facts } of notQueued) {
+    const name = facts.name.toLowerCase();
+    for (const word of [name, Buffer.from(name)]) {
+      const message = new RegExp(`^${facts.name} cannot be a part of a transaction`);
+      assert.throws(() => encodeTransaction([["GET", "k"], [word as string]]), { message });
+    }
+  }
 });
 
 test("a command that would have no reply is refused, in any case of letters", () => {
