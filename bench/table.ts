@@ -46,12 +46,13 @@ export class TableBench {
         onOp(op, start, end);
       },
     };
+    const lookups = { keyspaceHits: 0, keyspaceMisses: 0 };
     const vnode = (keyspace: number, partition: number) => {
       const known = this.#vnodes[partition];
       if (known !== undefined) return known;
       const id = vnodeId(keyspace, partition);
       const origin = { high: random.u32(), low: random.u32() };
-      const shared = { pool, hashSeed: 7, clock, writers, log, random, unsynced: null };
+      const shared = { pool, hashSeed: 7, clock, writers, log, random, unsynced: null, lookups };
       const made = new Vnode({ id, origin, ...shared });
       this.#vnodes[partition] = made;
       return made;

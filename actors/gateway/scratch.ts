@@ -15,6 +15,7 @@ import type { KeyMessage } from "../protocols/transactions.ts";
 import { type KeyContent, putContent, takeContent } from "../vnode/commands/key-content.ts";
 import { Executor } from "../vnode/executor.ts";
 import { ABSENT } from "../vnode/key-access.ts";
+import type { Lookups } from "../vnode/open-key.ts";
 import { Vnode } from "../vnode/vnode.ts";
 import { vnodeId } from "../vnode/vnode-id.ts";
 import type { Step } from "./steps.ts";
@@ -28,6 +29,8 @@ export interface ScratchOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly replyBytesMax: number;
+  /** Counts what the commands read, as if they had read it where it is. */
+  readonly lookups: Lookups;
 }
 
 /** A key that the commands have changed, with what it holds now; null: nothing. */
@@ -55,7 +58,7 @@ export class Scratch {
     const id = vnodeId(keyspace, partition);
     const known = this.#vnodes.get(id);
     if (known !== undefined) return known;
-    const { random } = this.#options;
+    const { random, lookups } = this.#options;
     const made = new Vnode({
       id,
       pool: this.#pool,
@@ -66,6 +69,7 @@ export class Scratch {
       log: { append: () => {} },
       random,
       unsynced: null,
+      lookups,
     });
     this.#vnodes.set(id, made);
     return made;

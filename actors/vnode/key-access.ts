@@ -22,7 +22,7 @@ import type { Partition } from "../../runtime/table/partition.ts";
 import { ADDS } from "../../runtime/table/record.ts";
 import { markOf } from "../../runtime/table/shown.ts";
 import { ElementAccess } from "./element-access.ts";
-import { OpenKey, type Place } from "./open-key.ts";
+import { type Lookups, OpenKey, type Place } from "./open-key.ts";
 
 export { ABSENT, HASH, LIST, SET, STRING, ZSET };
 
@@ -45,6 +45,7 @@ export class KeyAccess {
   readonly random: Random;
 
   readonly #opened: OpenKey;
+  readonly #lookups: Lookups;
   /** A counter's text; made at the first one. */
   #digits: Buffer | null = null;
 
@@ -54,6 +55,7 @@ export class KeyAccess {
     this.elements = new ElementAccess(opened);
     this.random = random;
     this.#opened = opened;
+    this.#lookups = place.lookups;
   }
 
   /** Goes to another partition; the key there is to be opened. */
@@ -133,9 +135,25 @@ export class KeyAccess {
     return type;
   }
 
+  /** As `open`, for a command that reads: counts the key among those that were there, or not. */
+  openToRead(request: Request, i: number): number {
+    const type = this.open(request, i);
+    if (type === ABSENT) this.#lookups.keyspaceMisses++;
+    else this.#lookups.keyspaceHits++;
+    return type;
+  }
+
   /** Opens argument `i` as a key of one type: MISSING, FOUND, or REFUSED with the error replied. */
   openAs(request: Request, i: number, type: number, reply: RespWriter): number {
-    const found = this.open(request, i);
+    return this.#judge(this.open(request, i), type, reply);
+  }
+
+  /** As `openAs`, for a command that reads. */
+  openToReadAs(request: Request, i: number, type: number, reply: RespWriter): number {
+    return this.#judge(this.openToRead(request, i), type, reply);
+  }
+
+  #judge(found: number, type: number, reply: RespWriter): number {
     if (found === ABSENT) return MISSING;
     if (found === type) return FOUND;
     reply.error(WRONG_TYPE);

@@ -24,12 +24,20 @@ export interface UnsyncedKeys {
   touchAll(): number;
 }
 
+/** How often keys were opened to be read, and were there or not. They rise. */
+export interface Lookups {
+  keyspaceHits: number;
+  keyspaceMisses: number;
+}
+
 /** Where keys are: a vnode. */
 export interface Place {
   readonly partition: Partition;
   readonly table: MemoryTable;
   /** How readers and writers wait for the log; null: none ever does. */
   readonly unsynced: UnsyncedKeys | null;
+  /** The same for all places of a thread. */
+  readonly lookups: Lookups;
 }
 
 export const NOTHING: Buffer = Buffer.alloc(0);

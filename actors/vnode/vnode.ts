@@ -14,7 +14,7 @@ import type { MemoryTable } from "../../runtime/table/memory-table.ts";
 import { type OpSink, Partition } from "../../runtime/table/partition.ts";
 import type { SlabPool } from "../../runtime/table/slab-pool.ts";
 import { KeyAccess } from "./key-access.ts";
-import type { Place, UnsyncedKeys } from "./open-key.ts";
+import type { Lookups, Place, UnsyncedKeys } from "./open-key.ts";
 
 /** Where a vnode's ops go. */
 export interface VnodeLog {
@@ -35,6 +35,8 @@ export interface VnodeOptions {
   readonly random: Random;
   /** Null where no reader ever waits for a sync (durability interval and os). */
   readonly unsynced: UnsyncedKeys | null;
+  /** Counts reads. */
+  readonly lookups: Lookups;
 }
 
 export class Vnode implements OpSink, Place {
@@ -42,6 +44,7 @@ export class Vnode implements OpSink, Place {
   readonly partition: Partition;
   readonly table: MemoryTable;
   readonly unsynced: UnsyncedKeys | null;
+  readonly lookups: Lookups;
   readonly random: Random;
   /** Bytes of ops appended since the last snapshot. */
   logBytes = 0;
@@ -58,6 +61,7 @@ export class Vnode implements OpSink, Place {
     this.table = this.partition.table;
     this.#log = options.log;
     this.unsynced = options.unsynced;
+    this.lookups = options.lookups;
     this.random = options.random;
   }
 

@@ -206,6 +206,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       writers: this.#writers,
       log,
       unsynced: log.unsynced(id >>> 16),
+      lookups: this.stats,
       random,
     });
   }
@@ -271,6 +272,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       clock: this.clock,
       random: this.random,
       replyBytesMax: REPLY_BYTES_MAX,
+      lookups: this.stats,
     });
   }
 

@@ -135,6 +135,7 @@ export class VnodeReplica implements ReplicaUnderTest {
       log,
       random,
       unsynced: null,
+      lookups: { keyspaceHits: 0, keyspaceMisses: 0 },
     });
     if (this.#lazy) vnode.partition.table.garbage.eagerItemsMax = 0;
     return vnode;

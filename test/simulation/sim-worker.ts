@@ -86,9 +86,8 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
   exchange: Exchange;
 
   readonly #options: SimWorkerOptions;
-  readonly #pool = new SlabPool({ slabBytes: SLAB_BYTES });
-  readonly #writers = new OpWriters();
-  readonly #hybridClock: HybridClock;
+  /** What its vnodes have in common. */
+  readonly #shared;
   readonly #executor: Executor;
   readonly #reply = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
   /** Ops of the running command or transaction. */
@@ -102,7 +101,10 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     this.#options = options;
     this.index = options.index;
     this.clock = new ManualClock(options.startMs);
-    this.#hybridClock = new HybridClock(this.clock);
+    const pool = new SlabPool({ slabBytes: SLAB_BYTES });
+    const clock = new HybridClock(this.clock);
+    const writers = new OpWriters();
+    this.#shared = { pool, hashSeed: 7, clock, writers, lookups: this.stats };
     this.limits = options.args.config.clients;
     const partitions = options.args.config.keyspaces.map((keyspace) => keyspace.partitions);
     const vnode = (keyspace: number, partition: number) =>
@@ -163,11 +165,8 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const log = this.storage?.log ?? assert.fail("vnodes come after the storage");
     const vnode: Vnode = new Vnode({
       id,
-      pool: this.#pool,
-      hashSeed: 7,
+      ...this.#shared,
       origin: { high: random.u32(), low: random.u32() },
-      clock: this.#hybridClock,
-      writers: this.#writers,
       log: this.#noting(log, () => vnode),
       unsynced: log.unsynced(id >>> 16),
       random,

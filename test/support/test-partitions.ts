@@ -34,6 +34,8 @@ export class TestPartitions {
   readonly vnodes = new Map<number, Vnode>();
   /** The vnode with this id, made if there is none. */
   readonly vnodeOf: (id: number) => Vnode;
+  /** Keys opened to be read. */
+  readonly lookups = { keyspaceHits: 0, keyspaceMisses: 0 };
   protocol: 2 | 3 = 2;
 
   constructor(seed = 1) {
@@ -50,7 +52,8 @@ export class TestPartitions {
       const known = this.vnodes.get(id);
       if (known !== undefined) return known;
       const origin = { high: random.u32(), low: random.u32() };
-      const shared = { pool, hashSeed: 7, clock, writers, log, random, unsynced: null };
+      const { lookups } = this;
+      const shared = { pool, hashSeed: 7, clock, writers, log, random, unsynced: null, lookups };
       const made = new Vnode({ id, origin, ...shared });
       this.vnodes.set(id, made);
       return made;

@@ -18,6 +18,7 @@ export function vnodeMaker(log: WorkerLog, random: Random): (id: number) => Vnod
     writers: new OpWriters(),
     log,
     unsynced: null,
+    lookups: { keyspaceHits: 0, keyspaceMisses: 0 },
     random,
   };
   return (id) => new Vnode({ id, origin: { high: random.u32(), low: random.u32() }, ...shared });

@@ -71,7 +71,7 @@ const getbit = keyCommand({
   syntax: "key offset",
   execute(key, request, reply) {
     const offset = readOffset(request, reply);
-    if (offset < 0 || key.openAs(request, 1, STRING, reply) === REFUSED) return;
+    if (offset < 0 || key.openToReadAs(request, 1, STRING, reply) === REFUSED) return;
     const at = Math.floor(offset / 8);
     const byte = at < loadLength(key) ? (key.buffer[key.start + at] as number) : 0;
     reply.integer(byte & (128 >>> (offset & 7)) ? 1 : 0);
@@ -127,7 +127,7 @@ const bitcount = keyCommand({
         return;
       }
     }
-    if (key.openAs(request, 1, STRING, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, STRING, reply) === REFUSED) return;
     const unit = isBit(request) ? 1 : 8;
     if (!range.resolve(loadLength(key) * (8 / unit))) {
       reply.integer(0);

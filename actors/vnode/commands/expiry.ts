@@ -150,7 +150,7 @@ function timeCommand({ name, unit, since, summary }: TimeFacts): KeyCommand {
     complexity: "O(1)",
     syntax: "key",
     execute(key, request, reply) {
-      if (key.open(request, 1) === ABSENT) {
+      if (key.openToRead(request, 1) === ABSENT) {
         reply.integer(-2);
         return;
       }

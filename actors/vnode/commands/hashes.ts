@@ -118,7 +118,7 @@ const hget = keyCommand({
   complexity: "O(1)",
   syntax: "key field",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, HASH, reply) !== REFUSED) replyField(key, request, 2, reply);
+    if (key.openToReadAs(request, 1, HASH, reply) !== REFUSED) replyField(key, request, 2, reply);
   },
 });
 
@@ -133,7 +133,7 @@ const hmget = keyCommand({
   complexity: "O(N) where N is the number of fields being requested.",
   syntax: "key field [field ...]",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, HASH, reply) === REFUSED) return;
     reply.array(request.count - 2);
     for (let i = 2; i < request.count; i++) replyField(key, request, i, reply);
   },
@@ -166,7 +166,7 @@ const hexists = keyCommand({
   complexity: "O(1)",
   syntax: "key field",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, HASH, reply) === REFUSED) return;
     const { bytes, starts, ends } = request;
     reply.integer(key.elements.find(bytes, starts[2] as number, ends[2] as number) === 0 ? 0 : 1);
   },
@@ -183,7 +183,7 @@ const hlen = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, HASH, reply) !== REFUSED) reply.integer(key.elements.count);
+    if (key.openToReadAs(request, 1, HASH, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 
@@ -198,7 +198,7 @@ const hstrlen = keyCommand({
   complexity: "O(1)",
   syntax: "key field",
   execute(key, request, reply) {
-    const found = key.openAs(request, 1, HASH, reply);
+    const found = key.openToReadAs(request, 1, HASH, reply);
     if (found === MISSING) reply.integer(0);
     if (found !== FOUND) return;
     const ref = key.elements.find(
@@ -232,7 +232,7 @@ function listingCommand({ name, summary, names, values }: ListingFacts): KeyComm
     syntax: "key",
     execute(key, request, reply) {
       const { elements } = key;
-      if (key.openAs(request, 1, HASH, reply) === REFUSED) return;
+      if (key.openToReadAs(request, 1, HASH, reply) === REFUSED) return;
       const { count } = elements;
       if (names && values) reply.map(count);
       else reply.array(count);

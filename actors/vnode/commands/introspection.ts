@@ -29,7 +29,7 @@ function objectCommand({ word, since, summary, describe }: ObjectFacts): KeyComm
     complexity: "O(1)",
     syntax: "<key>",
     execute(key, request, reply) {
-      if (key.open(request, 2) === ABSENT) reply.nil();
+      if (key.openToRead(request, 2) === ABSENT) reply.nil();
       else describe(key, reply);
     },
   });

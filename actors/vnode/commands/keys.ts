@@ -24,6 +24,7 @@ interface CountFacts {
 
 /** A command that takes keys and says how many of them count. */
 function countCommand({ counts, ...facts }: CountFacts): KeysCommand {
+  const reads = facts.flags.includes("readonly");
   return keysCommand({
     ...facts,
     arity: -2,
@@ -35,7 +36,8 @@ function countCommand({ counts, ...facts }: CountFacts): KeysCommand {
       let counted = 0;
       for (let i = 1; i < request.count; i++) {
         const key = keys.at(request, i);
-        key.open(request, i);
+        if (reads) key.openToRead(request, i);
+        else key.open(request, i);
         if (counts(key)) counted++;
       }
       reply.integer(counted);
@@ -95,7 +97,7 @@ const type = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    reply.simple(typeName(key.open(request, 1)));
+    reply.simple(typeName(key.openToRead(request, 1)));
   },
 });
 
@@ -216,7 +218,7 @@ const copy = keysCommand({
       reply.error("ERR source and destination objects are the same");
       return;
     }
-    const isPresent = keys.at(request, 1).open(request, 1) !== ABSENT;
+    const isPresent = keys.at(request, 1).openToRead(request, 1) !== ABSENT;
     const isFree = isPresent && keys.at(request, 2).open(request, 2) === ABSENT;
     const copies = isPresent && (replaces || isFree);
     if (copies) carry(keys, request);

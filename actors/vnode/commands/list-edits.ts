@@ -165,7 +165,7 @@ const lpos = keyCommand({
   execute(key, request, reply) {
     const query: PositionQuery = { rank: 1, count: 1, maxLength: 0, hasCount: false };
     if (!readQuery(request, query, reply)) return;
-    const found = key.openAs(request, 1, LIST, reply);
+    const found = key.openToReadAs(request, 1, LIST, reply);
     if (found === REFUSED) return;
     const mark = reply.mark();
     const list = query.hasCount ? reply.openArray() : mark;

@@ -175,7 +175,7 @@ const llen = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, LIST, reply) !== REFUSED) reply.integer(key.elements.count);
+    if (key.openToReadAs(request, 1, LIST, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 
@@ -196,7 +196,7 @@ const lrange = keyCommand({
     const start = request.integerValue;
     if (!readInteger(request, 3, reply)) return;
     const stop = request.integerValue;
-    if (key.openAs(request, 1, LIST, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, LIST, reply) === REFUSED) return;
     const { count } = elements;
     const first = Math.max(0, fromStart(start, count));
     const last = Math.min(count - 1, fromStart(stop, count));
@@ -225,7 +225,7 @@ const lindex = keyCommand({
   syntax: "key index",
   execute(key, request, reply) {
     const { elements } = key;
-    const found = key.openAs(request, 1, LIST, reply);
+    const found = key.openToReadAs(request, 1, LIST, reply);
     if (found === MISSING) reply.nil();
     if (found !== FOUND || !readInteger(request, 2, reply)) return;
     const ref = elements.at(fromStart(request.integerValue, elements.count));

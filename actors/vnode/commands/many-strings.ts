@@ -22,7 +22,7 @@ const mget = keysCommand({
     reply.array(request.count - 1);
     for (let i = 1; i < request.count; i++) {
       const key = keys.at(request, i);
-      if (key.open(request, i) === STRING) key.replyString(reply);
+      if (key.openToRead(request, i) === STRING) key.replyString(reply);
       else reply.nil();
     }
   },

@@ -102,7 +102,7 @@ function replyPicks(key: KeyAccess, wanted: number, withValues: boolean, reply: 
 
 /** Without a count: one element's name, or nil. */
 function replyOne(key: KeyAccess, request: Request, type: number, reply: RespWriter): void {
-  const found = key.openAs(request, 1, type, reply);
+  const found = key.openToReadAs(request, 1, type, reply);
   if (found === FOUND)
     replyName(key, key.elements.at(below(key.random, key.elements.count)), reply);
   else if (found === MISSING) reply.nil();
@@ -138,7 +138,7 @@ const srandmember = keyCommand({
     }
     if (!readPicks(request, reply)) return;
     const wanted = request.integerValue;
-    if (key.openAs(request, 1, SET, reply) !== REFUSED) replyPicks(key, wanted, false, reply);
+    if (key.openToReadAs(request, 1, SET, reply) !== REFUSED) replyPicks(key, wanted, false, reply);
   },
 });
 
@@ -168,7 +168,7 @@ const hrandfield = keyCommand({
       reply.error(TOO_MANY);
       return;
     }
-    if (key.openAs(request, 1, HASH, reply) !== REFUSED) {
+    if (key.openToReadAs(request, 1, HASH, reply) !== REFUSED) {
       replyPicks(key, wanted, withValues, reply);
     }
   },

@@ -71,7 +71,7 @@ export function replyScan(key: KeyAccess, request: Request, reply: RespWriter, t
     reply.error(INVALID_CURSOR);
     return;
   }
-  const found = key.openAs(request, 1, type, reply);
+  const found = key.openToReadAs(request, 1, type, reply);
   if (found === REFUSED) return;
   const { count } = elements;
   // As Redis does: options of a scan of nothing are not looked at.

@@ -53,7 +53,7 @@ function readSets(
   const counts: number[] = [];
   for (let i = first; i < end; i++) {
     const key = keys.at(request, i);
-    if (key.openAs(request, i, SET, reply) === REFUSED) return undefined;
+    if (key.openToReadAs(request, i, SET, reply) === REFUSED) return undefined;
     counts.push(key.elements.count);
   }
   return { keys, request, first, counts };

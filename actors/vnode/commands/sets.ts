@@ -87,7 +87,7 @@ const smembers = keyCommand({
   syntax: "key",
   execute(key, request, reply) {
     const { elements } = key;
-    if (key.openAs(request, 1, SET, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, SET, reply) === REFUSED) return;
     const { count } = elements;
     reply.set(count);
     elements.seek(0);
@@ -109,7 +109,7 @@ const sismember = keyCommand({
   complexity: "O(1)",
   syntax: "key member",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, SET, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, SET, reply) === REFUSED) return;
     const { bytes, starts, ends } = request;
     reply.integer(key.elements.find(bytes, starts[2] as number, ends[2] as number) === 0 ? 0 : 1);
   },
@@ -126,7 +126,7 @@ const smismember = keyCommand({
   complexity: "O(N) where N is the number of elements being checked for membership",
   syntax: "key member [member ...]",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, SET, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, SET, reply) === REFUSED) return;
     const { bytes, starts, ends, count } = request;
     reply.array(count - 2);
     for (let i = 2; i < count; i++) {
@@ -146,7 +146,7 @@ const scard = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, SET, reply) !== REFUSED) reply.integer(key.elements.count);
+    if (key.openToReadAs(request, 1, SET, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 

@@ -230,7 +230,7 @@ const zrange = keyCommand({
     if (options === undefined) return;
     const find = readRange(request, options, reply);
     if (find === undefined) return;
-    if (key.openAs(request, 1, ZSET, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, ZSET, reply) === REFUSED) return;
     const { first, end } = limitRange(find(key), options);
     const { withScores, isReversed } = options;
     const nested = withScores && reply.protocol === 3;

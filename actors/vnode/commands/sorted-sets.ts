@@ -190,7 +190,7 @@ const zscore = keyCommand({
   complexity: "O(1)",
   syntax: "key member",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, ZSET, reply) === REFUSED) return;
+    if (key.openToReadAs(request, 1, ZSET, reply) === REFUSED) return;
     const ref = key.elements.find(
       request.bytes,
       request.starts[2] as number,
@@ -212,7 +212,7 @@ const zcard = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, ZSET, reply) !== REFUSED) reply.integer(key.elements.count);
+    if (key.openToReadAs(request, 1, ZSET, reply) !== REFUSED) reply.integer(key.elements.count);
   },
 });
 

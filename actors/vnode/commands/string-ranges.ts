@@ -44,7 +44,7 @@ const strlen = keyCommand({
   complexity: "O(1)",
   syntax: "key",
   execute(key, request, reply) {
-    if (key.openAs(request, 1, STRING, reply) !== REFUSED) reply.integer(loadLength(key));
+    if (key.openToReadAs(request, 1, STRING, reply) !== REFUSED) reply.integer(loadLength(key));
   },
 });
 
@@ -65,7 +65,7 @@ function rangeCommand(name: string, since: string, summary: string): KeyCommand 
     syntax: "key start end",
     execute(key, request, reply) {
       if (!range.read(request, 2, reply)) return;
-      const found = key.openAs(request, 1, STRING, reply);
+      const found = key.openToReadAs(request, 1, STRING, reply);
       if (found === REFUSED) return;
       if (found === FOUND && range.resolve(loadLength(key))) {
         reply.bulk(key.buffer, key.start + range.from, key.start + range.to + 1);

@@ -48,9 +48,9 @@ const get = keyCommand({
   },
 });
 
-/** Opens argument 1 and replies its string, nil, or WRONGTYPE: what `openAs` says. */
+/** Opens argument 1 and replies its string, nil, or WRONGTYPE: what `openToReadAs` says. */
 function replyOld(key: KeyAccess, request: Request, reply: RespWriter): number {
-  const found = key.openAs(request, 1, STRING, reply);
+  const found = key.openToReadAs(request, 1, STRING, reply);
   if (found === FOUND) key.replyString(reply);
   else if (found === MISSING) reply.nil();
   return found;
@@ -106,7 +106,7 @@ function setWithOptions(key: KeyAccess, request: Request, reply: RespWriter): vo
     until = readPositiveTime(request, timeIndex, unit, key.nowMs, "set", reply);
     if (Number.isNaN(until)) return;
   }
-  const type = key.open(request, 1);
+  const type = flags & RETURN_OLD ? key.openToRead(request, 1) : key.open(request, 1);
   if (flags & (RETURN_OLD | IFEQ | IFNE) && type !== ABSENT && type !== STRING) {
     reply.error(WRONG_TYPE);
     return;
@@ -216,7 +216,7 @@ const getex = keyCommand({
       return;
     }
     const { flags, timeIndex, unit } = options;
-    const found = key.openAs(request, 1, STRING, reply);
+    const found = key.openToReadAs(request, 1, STRING, reply);
     if (found !== FOUND) {
       if (found === MISSING) reply.nil();
       return;

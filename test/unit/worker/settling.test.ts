@@ -28,6 +28,7 @@ function vnodesUnderCut() {
     writers: new OpWriters(),
     random: seeded(1),
     unsynced: null,
+    lookups: { keyspaceHits: 0, keyspaceMisses: 0 },
     log: { append: () => {} },
   };
   const vnodes = new Vnodes({
