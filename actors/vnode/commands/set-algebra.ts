@@ -1,8 +1,9 @@
 /**
  * Intersections, unions and differences of sets (Redis group "set"), replied, counted or stored.
  *
- * The members of one set are read into memory and the others looked at one after the other: sets of
- * one partition share its key access. A result is whole before anything is changed.
+ * Members of one set are read into memory, in an intersection some at a time, and the others looked
+ * at one after the other: sets of one partition share its key access. A result is whole before
+ * anything is changed.
  */
 
 import type { Request } from "../../../runtime/codec/request.ts";
@@ -24,6 +25,13 @@ import { words } from "./words.ts";
 const TOO_MANY_KEYS = "ERR Number of keys can't be greater than number of args";
 const NEGATIVE_LIMIT = "ERR LIMIT can't be negative";
 const NOTHING = Buffer.alloc(0);
+
+// limits:
+/** Members of the smallest set that an intersection reads first, then twice as many each time, */
+const PIECE_MEMBERS_FIRST = 256;
+const PIECE_MEMBERS_MAX = 65_536;
+/** until they take so many bytes. */
+const PIECE_BYTES = 4 * 1024 * 1024;
 
 /** The arguments that are keys of sets, and how many members each has. */
 interface Sets {
@@ -79,36 +87,70 @@ function membersOf(sets: Sets, index: number, held = new HeldMembers()): Buffer[
   return members;
 }
 
-/** The first `most` members that a set has (or has not). */
+/** Of some members those that a set has (or has not). */
 function filterBy(
   sets: Sets,
   index: number,
   members: readonly Buffer[],
   isIn: boolean,
-  most: number,
-): Buffer[] {
-  const key = openSet(sets, index);
-  const kept: Buffer[] = [];
-  for (const member of members) {
-    if (kept.length >= most) break;
-    if ((key.elements.find(member, 0, member.length) !== 0) === isIn) kept.push(member);
-  }
-  return kept;
+): readonly Buffer[] {
+  const { elements } = openSet(sets, index);
+  return members.filter((member) => (elements.find(member, 0, member.length) !== 0) === isIn);
 }
 
-/** The common members, from the smallest set on; no more than `most`. */
-function intersect(sets: Sets, most: number): readonly Buffer[] | null {
+/** Copies of so many members of a set from a rank on; fewer at its end, and of long ones. */
+function pieceOf(sets: Sets, index: number, rank: number, most: number): readonly Buffer[] {
+  const key = openSet(sets, index);
+  const piece: Buffer[] = [];
+  let bytes = 0;
+  key.elements.seek(rank);
+  while (piece.length < most && bytes < PIECE_BYTES) {
+    const ref = key.elements.next();
+    if (ref === 0) break;
+    key.elements.loadName(ref);
+    bytes += key.end - key.start;
+    piece.push(Buffer.from(key.buffer.subarray(key.start, key.end)));
+  }
+  return piece;
+}
+
+/**
+ * The common members, piece by piece of the smallest set: who needs few of them reads little of it.
+ * Pieces grow, since a key is opened again for each.
+ */
+function* commonMembers(sets: Sets): Generator<readonly Buffer[], void> {
   const { counts } = sets;
   const order = [...counts.keys()].sort((a, b) => (counts[a] as number) - (counts[b] as number));
   const [smallest = 0, ...others] = order;
-  if (counts[smallest] === 0) return [];
-  let members = membersOf(sets, smallest);
-  if (members === null) return null;
-  for (const index of others) {
-    const limit = index === others.at(-1) ? most : Number.POSITIVE_INFINITY;
-    members = filterBy(sets, index, members, true, limit);
+  const count = counts[smallest] as number;
+  let most = PIECE_MEMBERS_FIRST;
+  for (let rank = 0; rank < count; most = Math.min(2 * most, PIECE_MEMBERS_MAX)) {
+    const piece = pieceOf(sets, smallest, rank, most);
+    rank += piece.length;
+    yield others.reduce((members, index) => filterBy(sets, index, members, true), piece);
+  }
+}
+
+function intersect(sets: Sets): readonly Buffer[] | null {
+  const members: Buffer[] = [];
+  const held = new HeldMembers();
+  for (const piece of commonMembers(sets)) {
+    for (const member of piece) {
+      if (!held.add(member.length)) return null;
+      members.push(member);
+    }
   }
   return members;
+}
+
+/** How many members are common; no more than `limit` are counted. */
+function countCommon(sets: Sets, limit: number): number {
+  let size = 0;
+  for (const piece of commonMembers(sets)) {
+    size += piece.length;
+    if (size >= limit) return limit;
+  }
+  return size;
 }
 
 function unite(sets: Sets): readonly Buffer[] | null {
@@ -124,11 +166,11 @@ function unite(sets: Sets): readonly Buffer[] | null {
 }
 
 function subtract(sets: Sets): readonly Buffer[] | null {
-  let members = membersOf(sets, 0);
+  let members: readonly Buffer[] | null = membersOf(sets, 0);
   if (members === null) return null;
   for (let index = 1; index < sets.counts.length && members.length > 0; index++) {
     if (sets.counts[index] === 0) continue;
-    members = filterBy(sets, index, members, false, Number.POSITIVE_INFINITY);
+    members = filterBy(sets, index, members, false);
   }
   return members;
 }
@@ -220,7 +262,7 @@ function storeCommand(facts: AlgebraFacts): KeysCommand {
 }
 
 const INTERSECTION: Operation = {
-  combine: (sets) => intersect(sets, Number.POSITIVE_INFINITY),
+  combine: intersect,
   combineApart: (sets) => intersectApart(sets, Number.POSITIVE_INFINITY),
 };
 const UNION: Operation = { combine: unite, combineApart: uniteApart };
@@ -301,9 +343,8 @@ const sintercard = keysCommand({
     const sets = readSets(keys, request, 2, keysEnd, reply);
     if (sets === undefined) return;
     const [only = 0] = sets.counts;
-    const size = sets.counts.length === 1 ? only : intersect(sets, limit)?.length;
-    if (size === undefined) reply.error(TOO_MANY_MEMBERS);
-    else reply.integer(Math.min(limit, size));
+    const isOne = sets.counts.length === 1;
+    reply.integer(isOne ? Math.min(limit, only) : countCommon(sets, limit));
   },
 });
 

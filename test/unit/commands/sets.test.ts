@@ -236,6 +236,38 @@ test("set algebra is that of JavaScript's sets, in one partition or several", ()
   );
 });
 
+test("SINTERCARD with a LIMIT reads no more of the smallest set than it takes", () => {
+  const t = new TestPartitions();
+  const names = Array.from({ length: 20_000 }, (_, i) => `m${i}`);
+  t.run("SADD", "{t}small", ...names);
+  t.run("SADD", "{t}large", ...names, "other");
+  let reads = 0;
+  for (const { key } of t.vnodes.values()) {
+    const loadName = key.elements.loadName.bind(key.elements);
+    key.elements.loadName = (ref) => {
+      reads++;
+      loadName(ref);
+    };
+  }
+  assert.equal(t.read("SINTERCARD", "2", "{t}small", "{t}large", "LIMIT", "10"), 10);
+  assert.ok(reads >= 10 && reads < 1000, `${reads} of 20000`);
+  // What is common may lie far behind.
+  t.run("SREM", "{t}large", ...names.slice(0, -3));
+  t.run("SADD", "{t}large", ...names.map((name) => `${name}x`));
+  assert.equal(t.read("SINTERCARD", "2", "{t}small", "{t}large", "LIMIT", "10"), 3);
+  assert.deepEqual(sorted(t.read("SINTER", "{t}small", "{t}large")), names.slice(-3).sort());
+});
+
+test("sets of long members are combined whole, some bytes of them at a time", () => {
+  const t = new TestPartitions();
+  // More than one piece of the smaller set, by their bytes and not by their number.
+  const names = Array.from({ length: 100 }, (_, i) => `${i}`.padEnd(60_000, "."));
+  t.run("SADD", "{t}a", ...names);
+  t.run("SADD", "{t}b", ...names.slice(1), "other", "and another");
+  assert.equal(t.read("SINTERCARD", "2", "{t}a", "{t}b"), 99);
+  assert.deepEqual(sorted(t.read("SINTER", "{t}a", "{t}b")), names.slice(1).sort());
+});
+
 test("sets of more members than the heap can hold are refused, and no others", () => {
   const script = `
     import { heapBytesMax } from "./runtime/base/machine.ts";
