@@ -230,6 +230,23 @@ export function replyMember(
   if (withScore) reply.double(scoreOf(key, ref));
 }
 
+/** Pops so many members off the low end into an array; all of them: their key, as one change. */
+function popLowest(key: KeyAccess, popped: number, nested: boolean, reply: RespWriter): void {
+  const { elements } = key;
+  reply.array(nested ? popped : popped * 2);
+  if (popped === elements.count) {
+    elements.seek(0);
+    for (let i = 0; i < popped; i++) replyMember(key, elements.next(), true, nested, reply);
+    key.deleteKey();
+    return;
+  }
+  for (let i = 0; i < popped; i++) {
+    const ref = elements.at(0);
+    replyMember(key, ref, true, nested, reply);
+    elements.take(ref);
+  }
+}
+
 const zpopmin = keyCommand({
   name: "ZPOPMIN",
   arity: -2,
@@ -254,14 +271,8 @@ const zpopmin = keyCommand({
     const found = key.openAs(request, 1, ZSET, reply);
     if (found === MISSING) reply.array(0);
     if (found !== FOUND) return;
-    const popped = Math.min(wanted, elements.count);
     const nested = hasCount && reply.protocol === 3;
-    reply.array(nested ? popped : popped * 2);
-    for (let i = 0; i < popped; i++) {
-      const ref = elements.at(0);
-      replyMember(key, ref, true, nested, reply);
-      elements.take(ref);
-    }
+    popLowest(key, Math.min(wanted, elements.count), nested, reply);
   },
 });
 

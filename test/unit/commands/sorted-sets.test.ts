@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { TestPartitions } from "../../support/test-partitions.ts";
+import { heal, TestPartitions } from "../../support/test-partitions.ts";
 
 const WRONG_TYPE = { error: "WRONGTYPE Operation against a key holding the wrong kind of value" };
 const all = (t: TestPartitions, key: string) => t.read("ZRANGE", key, "0", "-1", "WITHSCORES");
@@ -72,6 +72,37 @@ test("ZPOPMIN pops the lowest, and the last one takes the key", () => {
   assert.equal(t.read("EXISTS", "z"), 0);
   assert.deepEqual(t.read("ZPOPMIN", "z"), []);
   t.assertReplays(["EXISTS", "z"]);
+});
+
+test("ZPOPMIN of all members logs their key's end, and not each member's", () => {
+  const t = new TestPartitions();
+  const names = Array.from({ length: 1000 }, (_, i) => `m${String(i).padStart(4, "0")}`);
+  t.run("ZADD", "z", ...names.flatMap((name, i) => [String(i), name]));
+  const replayed = t.replayed();
+  const wanted = names.flatMap((name, i) => [name, String(i)]);
+  assert.deepEqual(t.read("ZPOPMIN", "z", "5000"), wanted);
+  const last = t.ops.at(-1)?.op.length ?? 0;
+  assert.ok(last < 200, `${last} bytes`);
+  assert.equal(t.read("EXISTS", "z"), 0);
+  t.assertReplays(["EXISTS", "z"]);
+  replayed.protocol = 3;
+  assert.deepEqual(
+    replayed.read("ZPOPMIN", "z", "1000"),
+    names.map((name, i) => [name, i]),
+  );
+});
+
+test("a member that is added while another side pops all of them stays", () => {
+  const left = new TestPartitions(1);
+  const right = new TestPartitions(2);
+  left.run("ZADD", "z", "1", "a", "2", "b");
+  heal(left, right);
+  right.run("ZADD", "z", "3", "c");
+  assert.deepEqual(left.read("ZPOPMIN", "z", "2"), ["a", "1", "b", "2"]);
+  heal(left, right);
+  for (const side of [left, right]) {
+    assert.deepEqual(side.read("ZRANGE", "z", "0", "-1", "WITHSCORES"), ["c", "3"]);
+  }
 });
 
 test("scores are doubles in RESP3, and pairs where there may be several", () => {
