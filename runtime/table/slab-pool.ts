@@ -52,6 +52,8 @@ export class SlabPool {
   readonly map: Uint8Array[] = [];
   /** Bytes of blocks in use. */
   bytesUsed = 0;
+  /** The most that they were. */
+  bytesPeak = 0;
   /** Bytes of ArrayBuffers held; untouched parts take no memory from the system yet. */
   bytesReserved = 0;
 
@@ -103,6 +105,7 @@ export class SlabPool {
     const map = this.map[slab] as Uint8Array;
     if (order === 0) map[kb] = USED;
     else map.fill(USED | order, kb, kb + (1 << order));
+    this.#notePeak();
     return ref;
   }
 
@@ -132,6 +135,7 @@ export class SlabPool {
       this.#give(slab, at, piece);
       at += 1 << piece;
     }
+    this.#notePeak();
     return ref;
   }
 
@@ -141,6 +145,7 @@ export class SlabPool {
     const rounded = Math.ceil(bytes / 4096) * 4096;
     const slab = this.#openSlab(rounded, Uint8Array.of(USED));
     this.bytesUsed += rounded;
+    this.#notePeak();
     return slab * (UNIT_MASK + 1);
   }
 
@@ -200,6 +205,11 @@ export class SlabPool {
     this.#usedKb[slab] = (this.#usedKb[slab] as number) + (1 << order);
     this.bytesUsed += 1024 << order;
     return slab * (UNIT_MASK + 1) + (kb << UNIT_SHIFT);
+  }
+
+  /** Called when a block is whole: a run takes more at first. */
+  #notePeak(): void {
+    if (this.bytesUsed > this.bytesPeak) this.bytesPeak = this.bytesUsed;
   }
 
   /** Frees one block and merges it with its buddy as often as possible. */

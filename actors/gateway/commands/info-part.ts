@@ -27,6 +27,7 @@ export interface InfoPart {
 const SUMS = [
   "clients",
   "memoryBytes",
+  "memoryPeakBytes",
   "commands",
   "connections",
   "rejectedConnections",
@@ -70,6 +71,7 @@ export function collectInfo(worker: WorkerView): InfoPart {
     sums: {
       clients,
       memoryBytes: worker.memoryBytes,
+      memoryPeakBytes: worker.pool.bytesPeak,
       commands: stats.commands,
       connections: stats.connections,
       rejectedConnections: stats.rejectedConnections,

@@ -73,6 +73,8 @@ const clients: Section = ({ client, totals }) => [
 const memory: Section = ({ client, totals }) => {
   const { process, config, parameters } = client.worker;
   const used = totals.sums.memoryBytes;
+  // The sum of the workers' peaks, each when it was.
+  const peak = totals.sums.memoryPeakBytes;
   const rss = process.rssBytes();
   const limit = Number(parameters.find("maxmemory")?.get() ?? config.memory.bytesMax);
   const overhead = Math.max(0, rss - used);
@@ -81,9 +83,9 @@ const memory: Section = ({ client, totals }) => {
     ["used_memory_human", human(used)],
     ["used_memory_rss", rss],
     ["used_memory_rss_human", human(rss)],
-    ["used_memory_peak", used],
-    ["used_memory_peak_human", human(used)],
-    ["used_memory_peak_perc", "100.00%"],
+    ["used_memory_peak", peak],
+    ["used_memory_peak_human", human(peak)],
+    ["used_memory_peak_perc", `${((used / Math.max(1, peak)) * 100).toFixed(2)}%`],
     ["used_memory_overhead", 0],
     ["used_memory_startup", 0],
     ["used_memory_dataset", used],

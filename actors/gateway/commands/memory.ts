@@ -3,22 +3,23 @@ import { containerCommand, type NodeCommand, nodeCommand, sessionCommand } from 
 import { memoryUsage } from "../../vnode/commands/introspection.ts";
 import type { WorkerView } from "../../worker/worker-view.ts";
 
-/** A worker's bytes and keys. */
-type MemoryPart = readonly [number, number];
+/** A worker's bytes, the most that they were, and its keys. */
+type MemoryPart = readonly [bytes: number, peakBytes: number, keys: number];
 
 function collectMemory(worker: WorkerView): MemoryPart {
   let keys = 0;
   for (const { index } of worker.config.keyspaces) {
     for (const { partition } of worker.vnodes(index)) keys += partition.table.keyCount;
   }
-  return [worker.memoryBytes, keys];
+  return [worker.memoryBytes, worker.pool.bytesPeak, keys];
 }
 
 function total(parts: readonly unknown[]): MemoryPart {
   const all = parts as readonly MemoryPart[];
   return [
     all.reduce((sum, [bytes]) => sum + bytes, 0),
-    all.reduce((sum, [, keys]) => sum + keys, 0),
+    all.reduce((sum, [, peakBytes]) => sum + peakBytes, 0),
+    all.reduce((sum, [, , keys]) => sum + keys, 0),
   ];
 }
 
@@ -43,10 +44,10 @@ function about(
 const stats = about(
   { name: "MEMORY|STATS", summary: "Returns details about memory usage." },
   (client, _request, parts, reply) => {
-    const [bytes, keys] = total(parts);
+    const [bytes, peakBytes, keys] = total(parts);
     const rss = client.worker.process.rssBytes();
     const numbers: readonly (readonly [string, number])[] = [
-      ["peak.allocated", bytes],
+      ["peak.allocated", peakBytes],
       ["total.allocated", bytes],
       ["startup.allocated", 0],
       ["replication.backlog", 0],
@@ -63,7 +64,7 @@ const stats = about(
     ];
     const ratios: readonly (readonly [string, number])[] = [
       ["dataset.percentage", 100],
-      ["peak.percentage", 100],
+      ["peak.percentage", (bytes / Math.max(1, peakBytes)) * 100],
       ["fragmentation", rss / Math.max(1, bytes)],
     ];
     reply.map(numbers.length + ratios.length + 1);
@@ -99,7 +100,7 @@ const mallocStats = about(
   { name: "MEMORY|MALLOC-STATS", summary: "Returns the allocator statistics." },
   (_client, _request, parts, reply) => {
     const lines = (parts as readonly MemoryPart[]).map(
-      ([bytes, keys], worker) => `worker ${worker}: ${bytes} bytes of slabs for ${keys} keys\n`,
+      ([bytes, , keys], worker) => `worker ${worker}: ${bytes} bytes of slabs for ${keys} keys\n`,
     );
     reply.verbatim("txt", lines.join(""));
   },

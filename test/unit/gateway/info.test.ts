@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { human } from "../../../actors/gateway/commands/info-sections.ts";
 import { FakeNode } from "../../support/fake-worker.ts";
+import { WorkerNode } from "../../support/worker-node.ts";
 
 function fields(text: string): Map<string, string> {
   const lines = text.split("\r\n").filter((line) => line.includes(":"));
@@ -81,6 +82,26 @@ test("INFO adds up what the workers say", () => {
   assert.equal(info.get("db0"), "keys=40,expires=2,avg_ttl=0");
   assert.equal(info.has("db1"), false);
   assert.match(info.get("cmdstat_set") ?? "", /^calls=40,usec=0,usec_per_call=0\.00,/);
+});
+
+test("INFO and MEMORY STATS tell the most memory that was in use, also when it is free again", async () => {
+  await using node = await WorkerNode.start();
+  using client = await node.connect();
+  const told = async () => {
+    const info = fields(String(await client.call("INFO", "memory")));
+    return [Number(info.get("used_memory")), Number(info.get("used_memory_peak"))] as const;
+  };
+  await client.call("SET", "large", "x".repeat(5_000_000));
+  const [full, peak] = await told();
+  assert.ok(full >= 5_000_000 && peak >= full, `${full} of ${peak}`);
+  await client.call("DEL", "large");
+  const [left, most] = await told();
+  assert.ok(left < 1_000_000, `${left} left`);
+  assert.equal(most, peak);
+  const stats = (await client.call("MEMORY", "STATS")) as unknown[];
+  assert.equal(stats[stats.indexOf("peak.allocated") + 1], peak);
+  const info = String(await client.call("INFO", "memory"));
+  assert.match(info, new RegExp(`used_memory_peak_perc:${((100 * left) / peak).toFixed(2)}%`));
 });
 
 test("INFO on a direct port is of that port's worker, as of one node of a cluster", () => {

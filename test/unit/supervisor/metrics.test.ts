@@ -42,6 +42,7 @@ const FACTS: WorkerFacts = {
     sums: {
       clients: 3,
       memoryBytes: 4096,
+      memoryPeakBytes: 8192,
       commands: 12,
       connections: 5,
       rejectedConnections: 1,

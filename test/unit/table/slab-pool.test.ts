@@ -117,3 +117,16 @@ test("freeing a free block is a programmer error", () => {
   pool.freeBlock(ref);
   assert.throws(() => pool.freeBlock(ref), /only a used block is freed/);
 });
+
+test("the peak is the most bytes that were in use at once", () => {
+  const pool = new SlabPool({ slabBytes: SLAB_BYTES });
+  const huge = pool.allocateHuge(SLAB_BYTES + 1);
+  // Cut off a larger block, which is never in use whole.
+  const run = pool.allocateRun(5 * 1024);
+  const block = pool.allocateBlock(0);
+  const most = pool.bytesUsed;
+  assert.equal(pool.bytesPeak, most);
+  for (const ref of [huge, run, block]) pool.freeBlock(ref);
+  pool.allocateBlock(1);
+  assert.deepEqual([pool.bytesPeak, pool.bytesUsed], [most, 2048]);
+});
