@@ -16,8 +16,15 @@ import { KEYS_TOO_LARGE } from "../worker/participant.ts";
 import { REPLY_BYTES_MAX } from "./connection.ts";
 import { type Decision, type Segment, segmentsOf, stepReplies } from "./cross-plan.ts";
 import type { DispatchHost } from "./dispatch-host.ts";
-import { encodeError, isError } from "./replies.ts";
-import { forEachPartition, hasWholeGroups, reachesOthers, type Step, stepOf } from "./steps.ts";
+import { encodeError } from "./replies.ts";
+import {
+  forEachPartition,
+  hasWholeGroups,
+  noteStepError,
+  reachesOthers,
+  type Step,
+  stepOf,
+} from "./steps.ts";
 
 function gathers(host: DispatchHost, step: Step): boolean {
   const { command } = step.entry;
@@ -65,7 +72,7 @@ function namesOf({ entry, request, keyspace }: Step): string[] {
 /** A step that has not decided yet: what it asks for, and where the answers come. */
 interface Undecided {
   readonly index: number;
-  readonly keyspace: number;
+  readonly step: Step;
   readonly reply: RespWriter;
   readonly rounds: ReturnType<Apart>;
   /** How many commands it has in this round. */
@@ -94,7 +101,7 @@ export class Peeks {
       const reply = new RespWriter({ bytesMax: REPLY_BYTES_MAX, bytesStart: 64 });
       reply.protocol = protocol;
       const rounds = apart(step.request, reply);
-      this.#goOn({ index, keyspace: step.keyspace, reply, rounds, peeks: 0 }, []);
+      this.#goOn({ index, step, reply, rounds, peeks: 0 }, []);
     });
   }
 
@@ -115,24 +122,23 @@ export class Peeks {
     for (const one of undecided) this.#goOn(one, shown.splice(0, one.peeks));
   }
 
-  #decision(changes: readonly Step[], reply: RespWriter): Decision {
-    if (reply.overflowed) return { changes: [], reply: encodeError(KEYS_TOO_LARGE) };
-    if (reply.at === 0) return { changes, reply: null };
-    const bytes = reply.take();
-    if (isError(bytes)) this.#host.stats.noteError(bytes.toString("latin1", 1).trimEnd());
-    return { changes, reply: bytes };
+  #decision(step: Step, changes: readonly Step[], reply: RespWriter): Decision {
+    if (!reply.overflowed && reply.at === 0) return { changes, reply: null };
+    const bytes = reply.overflowed ? encodeError(KEYS_TOO_LARGE) : reply.take();
+    noteStepError(this.#host, step, bytes, 0, bytes.length);
+    return { changes: reply.overflowed ? [] : changes, reply: bytes };
   }
 
   #goOn(one: Undecided, shown: readonly Buffer[]): void {
-    const { index, keyspace, reply, rounds } = one;
+    const { index, step, reply, rounds } = one;
     const { done, value } = rounds.next(shown);
-    const steps = value.map((words) => stepOf(this.#host, keyspace, words));
+    const steps = value.map((words) => stepOf(this.#host, step.keyspace, words));
     if (done) {
-      this.decisions.set(index, this.#decision(steps, reply));
+      this.decisions.set(index, this.#decision(step, steps, reply));
       return;
     }
     assert(steps.length > 0, "a round of peeks has some");
-    for (const step of steps) this.#round.push(step);
+    for (const peek of steps) this.#round.push(peek);
     this.#undecided.push({ ...one, peeks: steps.length });
   }
 }

@@ -31,7 +31,14 @@ import type { DispatchHost } from "./dispatcher.ts";
 import { MESSAGE_COMMIT } from "./messages.ts";
 import { runOther } from "./other-steps.ts";
 import { arrayOf, encodeError, isError, nilArray } from "./replies.ts";
-import { forEachPartition, hasKeys, type Job, reachesOthers, type Step } from "./steps.ts";
+import {
+  forEachPartition,
+  hasKeys,
+  type Job,
+  noteStepError,
+  reachesOthers,
+  type Step,
+} from "./steps.ts";
 
 // limits:
 /** Memory that copies of a transaction's keys may take, most of it of JavaScript's heap. */
@@ -285,8 +292,13 @@ export class CrossTransaction {
     }
     const replies: Buffer[] = [];
     for (const step of steps) {
-      if (hasKeys(step)) replies.push(ran.replies.shift() as Buffer);
-      else replies.push(await this.#runOther(step));
+      if (!hasKeys(step)) {
+        replies.push(await this.#runOther(step));
+        continue;
+      }
+      const reply = ran.replies.shift() as Buffer;
+      noteStepError(host, step, reply, 0, reply.length);
+      replies.push(reply);
     }
     this.#answerReplies(replies);
   }

@@ -12,7 +12,7 @@ import type { DispatchHost } from "./dispatcher.ts";
 import { MESSAGE_COLLECT, MESSAGE_RUN } from "./messages.ts";
 import { encodeError } from "./replies.ts";
 import { collectSlices, everySlice, replySlices, sliceHere } from "./sliced.ts";
-import type { Step } from "./steps.ts";
+import { noteStepError, type Step } from "./steps.ts";
 import { askWorker, headerOf } from "./worker-ask.ts";
 
 /** A reply, and the commit that it waits for. */
@@ -161,7 +161,10 @@ export function runOther(host: DispatchHost, client: Client, step: Step): Promis
   host.stats.commands++;
   const writer = replyWriter(client.protocol);
   return new Promise((resolve) => {
-    const replied: OnReplied = (bytes, gate) => resolve({ bytes, gate });
+    const replied: OnReplied = (bytes, gate) => {
+      noteStepError(host, step, bytes, 0, bytes.length);
+      resolve({ bytes, gate });
+    };
     if (command.scope === "sliced") {
       const job = { client, entry, command, request, keyspace };
       collectSlices(host, job, (error, pieces, gate) => {
@@ -179,7 +182,10 @@ export function runOther(host: DispatchHost, client: Client, step: Step): Promis
       const partition = command.route(host, request, writer, keyspace, client.isDirect);
       const worker = partition < 0 ? host.index : host.ownerOf(keyspace, partition);
       if (worker !== host.index) {
-        forward(host, client, request, { worker, partition }, replied);
+        // Its errors are counted where it runs.
+        forward(host, client, request, { worker, partition }, (bytes, gate) => {
+          resolve({ bytes, gate });
+        });
         return;
       }
       writer.reset();

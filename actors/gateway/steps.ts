@@ -14,6 +14,8 @@ import { beginRun } from "../worker/worker-stats.ts";
 import type { Client, QueuedCommand, WatchedKey } from "./client.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 
+const MINUS = 0x2d;
+
 export interface Step {
   readonly entry: CommandEntry;
   readonly request: Request;
@@ -149,6 +151,19 @@ export function runStep(
     executor.runOnKeys(command, keyspace, request, reply);
   }
   host.stats.endRun(entry.stats, clock, beganMs);
+}
+
+/** Counts the error that a step has replied in these bytes, if it is one. */
+export function noteStepError(
+  { stats }: DispatchHost,
+  { entry }: Step,
+  reply: Buffer,
+  start: number,
+  end: number,
+): void {
+  if (reply[start] !== MINUS || end <= start) return;
+  entry.stats.failed++;
+  stats.noteError(reply.toString("latin1", start + 1, end).trimEnd());
 }
 
 /** The mark of a key of this thread, for WATCH: no other state of the key ever has it. */

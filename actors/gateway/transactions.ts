@@ -31,6 +31,7 @@ import {
   hasKeys,
   type Job,
   markOfKey,
+  noteStepError,
   reachesOthers,
   runStep,
   type Step,
@@ -191,8 +192,10 @@ export class Transactions implements Router {
       for (const step of steps) {
         step.entry.stats.calls++;
         host.stats.commands++;
+        const from = reply.at;
         if (hasKeys(step)) runStep(host, step, reply);
         else runOtherHere(host, client, step, reply);
+        noteStepError(host, step, reply.buffer, from, reply.at);
       }
       executor.endTransaction();
     } catch (error) {

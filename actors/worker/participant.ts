@@ -16,7 +16,7 @@ import {
   MESSAGE_SYNC,
 } from "../gateway/messages.ts";
 import { encodeError } from "../gateway/replies.ts";
-import { markOfKey, runStep, type Step, stepOf } from "../gateway/steps.ts";
+import { markOfKey, noteStepError, runStep, type Step, stepOf } from "../gateway/steps.ts";
 import type {
   CommitAnswer,
   CommitMessage,
@@ -155,6 +155,8 @@ export class Participant {
     if (!isPeek) this.#host.stats.commands++;
     runStep(this.#host, step, writer);
     if (writer.overflowed) return isPeek ? PEEKS_TOO_LONG : REPLIES_TOO_LONG;
+    // What a peek says is no client's reply yet: who peeks makes one of it.
+    if (!isPeek) noteStepError(this.#host, step, writer.buffer, 0, writer.at);
     this.#replyBytesLeft -= writer.at;
     return writer.take();
   }

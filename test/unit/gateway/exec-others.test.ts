@@ -216,3 +216,55 @@ test("a command that a timed-out transaction was in the way of runs at the time 
   assert.equal(await set, "OK");
   assert.equal(await client.call("EXISTS", "a"), 1);
 });
+
+test("an error inside EXEC counts like one outside, wherever the command ran", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  const free = keyOn(1, 2, "free", 0, NODE_PARTITIONS);
+  await client.call("MSET", HERE, "v", THERE, "v");
+  const pushHere = ["LPUSH", HERE, "x"];
+  const pushThere = ["LPUSH", THERE, "x"];
+  const ways: [steps: string[][], wrongTypes: number, others: number][] = [
+    [[pushHere, ["GET", HERE], ["INCR", HERE]], 1, 1],
+    [[pushThere], 1, 0],
+    [[pushHere, pushThere], 2, 0],
+    // Runs on copies of its keys.
+    [[["COPY", HERE, free], pushThere], 1, 0],
+    // Peeks at its keys first.
+    [[["SINTER", HERE, THERE]], 1, 0],
+    [
+      [
+        ["GET", HERE],
+        ["SELECT", "99"],
+      ],
+      0,
+      1,
+    ],
+    [
+      [
+        ["GET", HERE],
+        ["KEYS", `${"*a".repeat(200)}b`],
+        ["CONFIG", "SET", "none", "1"],
+      ],
+      0,
+      1,
+    ],
+  ];
+  for (const [steps, wrongTypes, others] of ways) {
+    await client.call("CONFIG", "RESETSTAT");
+    await client.pipeline(["MULTI"], ...steps, ["EXEC"]);
+    const info = String(await client.call("INFO", "everything"));
+    const count = (pattern: RegExp) =>
+      [...info.matchAll(pattern)].reduce((sum, [, text]) => sum + Number(text), 0);
+    assert.deepEqual(
+      [
+        count(/errorstat_WRONGTYPE:count=([0-9]+)/g),
+        count(/errorstat_ERR:count=([0-9]+)/g),
+        count(/total_error_replies:([0-9]+)/g),
+        count(/failed_calls=([0-9]+)/g),
+      ],
+      [wrongTypes, others, wrongTypes + others, wrongTypes + others],
+      steps.join(),
+    );
+  }
+});
