@@ -25,7 +25,7 @@ import { BirthSurveys } from "./supervisor/birth-surveys.ts";
 import { EarlierFiles } from "./supervisor/earlier-files.ts";
 import { type HandleSource, Handles } from "./supervisor/handles.ts";
 import { metricsText } from "./supervisor/metrics.ts";
-import { nodeStatus } from "./supervisor/node-status.ts";
+import { memoryBytesMax, nodeStatus } from "./supervisor/node-status.ts";
 import { withinOpenFiles } from "./supervisor/open-files.ts";
 import { findPorts } from "./supervisor/ports.ts";
 import { Recoveries } from "./supervisor/recoveries.ts";
@@ -350,7 +350,7 @@ class Node implements LocalNode, AdminSource {
 
   async metrics(): Promise<string> {
     const workers = await this.#collect();
-    const { cluster, self, memory, clients } = this.#config;
+    const { cluster, self, clients } = this.#config;
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
     const { active, idle } = performance.eventLoopUtilization();
@@ -364,7 +364,7 @@ class Node implements LocalNode, AdminSource {
       startedAtMs: this.#startedAtMs,
       recovery: this.recovery,
       scrub: this.#scrub?.facts ?? NOT_SCRUBBED,
-      memoryBytesMax: memory.bytesMax,
+      memoryBytesMax: memoryBytesMax(this.#config, workers),
       clientsMax: clients.max,
       cpuSeconds: { user: user / 1_000_000, system: system / 1_000_000 },
       rssBytes: rss,

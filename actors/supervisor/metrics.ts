@@ -184,6 +184,10 @@ const WORKER_METRICS: readonly WorkerMetric[] = [
     ({ info }) => Number(info.isRefusing),
   ],
   [
+    family("gauge", "memory_full", "Whether commands that need memory are refused (OOM)."),
+    ({ info }) => Number(info.isMemoryFull),
+  ],
+  [
     family("gauge", "ops_since_snapshot", "Ops in the log that no snapshot holds yet."),
     ({ info }) => info.sums.opsSinceSnapshot,
   ],

@@ -3,6 +3,7 @@
  */
 import type { NodeConfig } from "../../runtime/config.ts";
 import type { Liveness, NodeStatus, WorkerStatus } from "../node-api.ts";
+import type { WorkerState } from "./metrics.ts";
 import type { WorkerView } from "./workers.ts";
 
 export interface StatusSource {
@@ -21,8 +22,9 @@ export function nodeStatus(source: StatusSource): NodeStatus {
     return workers.reduce((total, worker) => total + read(worker), 0);
   };
   const memoryBytes = sum((worker) => worker.memoryBytes);
-  const memoryBytesMax = config.memory.bytesMax;
-  const isDiskFull = source.workers.some(({ facts }) => facts?.info.isRefusing);
+  const known = source.workers.flatMap(({ facts }) => facts?.info ?? []);
+  const isDiskFull = known.some(({ isRefusing }) => isRefusing);
+  const isMemoryFull = known.some((info) => info.isMemoryFull);
   return {
     name: node,
     cluster,
@@ -36,15 +38,21 @@ export function nodeStatus(source: StatusSource): NodeStatus {
     workers,
     keys: sum((worker) => worker.keys),
     memoryBytes,
-    memoryBytesMax,
+    memoryBytesMax: memoryBytesMax(config, source.workers),
     clients: sum((worker) => worker.clients),
     clientsMax: config.clients.max,
     commands: source.workers.reduce(
       (total, { facts }) => total + (facts?.info.sums.commands ?? 0),
       0,
     ),
-    writes: writes(isDiskFull, memoryBytes >= memoryBytesMax),
+    writes: writes(isDiskFull, isMemoryFull),
   };
+}
+
+/** The node's memory limit: each worker has its share, which CONFIG SET maxmemory may have changed. */
+export function memoryBytesMax(config: NodeConfig, workers: readonly WorkerState[]): number {
+  const known = workers.find(({ facts }) => facts !== undefined)?.facts?.info.sums.memoryMaxBytes;
+  return known === undefined ? config.memory.bytesMax : known * config.workers;
 }
 
 function workerStatus({ index, state, restarts, facts, problem }: WorkerView): WorkerStatus {
@@ -63,6 +71,6 @@ function workerStatus({ index, state, restarts, facts, problem }: WorkerView): W
 
 function writes(isDiskFull: boolean, isMemoryFull: boolean): NodeStatus["writes"] {
   if (isDiskFull) return { accepted: false, reason: "the disk is full" };
-  if (isMemoryFull) return { accepted: false, reason: "the memory for data is full" };
+  if (isMemoryFull) return { accepted: false, reason: "the memory for data is full on a worker" };
   return { accepted: true };
 }

@@ -6,6 +6,7 @@
  * Invariant: a parameter that promises something (durability, eviction, a password) is never
  * remembered without being kept: it is refused instead.
  */
+import { WORKER_MEMORY_BYTES_MAX } from "../../runtime/base/limits.ts";
 import type { ClientsConfig, NodeConfig } from "../../runtime/config.ts";
 import { memoryBytes, PARAMETER_BYTES_MAX } from "./parameter-values.ts";
 import type { Parameter, Parameters } from "./parameters.ts";
@@ -82,9 +83,14 @@ function defineFixed(parameters: Parameters, config: NodeConfig): void {
 
 function defineMemory(parameters: Parameters, config: NodeConfig, effects: ParameterEffects): void {
   let bytes = config.memory.bytesMax;
+  const max = config.workers * WORKER_MEMORY_BYTES_MAX;
   parameters.define("maxmemory", {
     get: () => String(bytes),
-    check: (value) => (memoryBytes(value) < 0 ? "argument must be a memory value" : null),
+    check(value) {
+      const wanted = memoryBytes(value);
+      if (wanted < 0) return "argument must be a memory value";
+      return wanted > max ? `argument must be at most ${max}: 24 GB a worker` : null;
+    },
     set(value) {
       // Redis's "no limit" is the configured limit here: without one the machine decides.
       bytes = memoryBytes(value) || config.memory.bytesMax;

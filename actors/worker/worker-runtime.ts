@@ -40,6 +40,7 @@ import { Vnode } from "../vnode/vnode.ts";
 import { SYSTEM_KEYSPACE, vnodeId } from "../vnode/vnode-id.ts";
 import { crashPoints } from "./crash-points.ts";
 import { Intents } from "./intents.ts";
+import { MemoryLimit } from "./memory-limit.ts";
 import { Parameters } from "./parameters.ts";
 import { DISK_REFUSES, PARTS_REPLY_BYTES_MAX, Participant } from "./participant.ts";
 import { PartitionLocks } from "./partition-locks.ts";
@@ -120,7 +121,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   readonly #writers = new OpWriters();
   readonly upkeep: WorkerUpkeep;
   readonly #partitions: readonly number[];
-  #memoryMax: number;
+  readonly memoryLimit: MemoryLimit;
 
   constructor(options: WorkerRuntimeOptions) {
     const { args, index, clock, timers, storage, released } = options;
@@ -137,11 +138,11 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.nowMs = clock.now();
     // Wall time is read once a turn, not once an op.
     this.#hybridClock = new HybridClock({ ...clock, now: () => this.nowMs });
-    this.#memoryMax = args.config.memory.bytesMax / args.config.workers;
     this.#partitions = args.config.keyspaces.map((keyspace) => keyspace.partitions);
     this.limits = { ...args.config.clients };
     this.gates = log;
     this.pool = new SlabPool({ given: args.slabs }).warm();
+    this.memoryLimit = new MemoryLimit(this.pool, args.config);
     this.system = newSystem(options);
     this.vnodesHere = new Vnodes({
       system: this.system,
@@ -187,7 +188,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     this.peers = new WorkerPeers({ host: this, cross: this.cross, participant, readClock });
     defineParameters(this.parameters, args.config, {
       setMemoryMax: (bytes) => {
-        this.#memoryMax = bytes / args.config.workers;
+        this.memoryLimit.bytesMax = bytes / args.config.workers;
       },
       limits: this.limits,
     });
@@ -234,8 +235,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
   refusesWrite(deniesOom: boolean): string | null {
     // What frees memory goes on in the room that is left of the journal.
     if (this.#journal.full && (deniesOom || this.#journal.isShort)) return DISK_REFUSES;
-    if (!deniesOom) return null;
-    return this.pool.bytesUsed > this.#memoryMax ? OUT_OF_MEMORY : null;
+    return deniesOom && this.memoryLimit.isReached ? OUT_OF_MEMORY : null;
   }
 
   isReady(keyspace: number, partition: number): boolean {

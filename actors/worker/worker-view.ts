@@ -11,6 +11,7 @@ import type { Client } from "../gateway/client.ts";
 import type { SlotMap } from "../gateway/slot-map.ts";
 import type { Executor } from "../vnode/executor.ts";
 import type { Vnode } from "../vnode/vnode.ts";
+import type { MemoryLimit } from "./memory-limit.ts";
 import type { Parameters } from "./parameters.ts";
 import type { ProcessFacts } from "./process-facts.ts";
 import type { WorkerStats } from "./worker-stats.ts";
@@ -52,6 +53,7 @@ export interface WorkerView {
   readonly pool: SlabPool;
   /** Bytes of tables that this worker holds. */
   readonly memoryBytes: number;
+  readonly memoryLimit: Pick<MemoryLimit, "bytesMax" | "isReached">;
   readonly clients: ReadonlyMap<number, Client>;
 
   /** The vnodes of a keyspace that exist here, by rising partition. */

@@ -16,6 +16,8 @@ export const KEY_BYTES_MAX = 65_535;
 export const VALUE_BYTES_MAX = 512 * 1024 * 1024;
 /** Siblings of a cell with contexts before its coordinator refuses another (Riak's bound). */
 export const SIBLINGS_MAX = 100;
+/** Memory for data of a worker: three quarters of what its refs can name, the rest is for holes. */
+export const WORKER_MEMORY_BYTES_MAX = 24 * 1024 ** 3;
 /** Origins that a vnode's table can name: one a start of the actor. */
 export const ORIGINS_MAX = 65_535;
 /** Ops waiting for their past, a vnode. */

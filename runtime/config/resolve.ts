@@ -4,8 +4,10 @@
  *
  * Invariant: a configuration comes out, or every problem of every source at once; never half of each.
  */
+
 import { isAbsolute, join } from "node:path";
 import { CoterieError } from "../base/errors.ts";
+import { WORKER_MEMORY_BYTES_MAX } from "../base/limits.ts";
 import type { MachineFacts } from "../base/machine.ts";
 import type { NodeConfig, NodeMember } from "../config.ts";
 import { type Checked, type CheckedValue, checkValue, type Problem } from "./check.ts";
@@ -190,17 +192,20 @@ function build(
       nodes: entries.length,
       problems,
     }),
-    ...sectionsOf(checked, given),
+    ...sectionsOf(checked, given, self.ports.direct.length),
     security: { password },
   };
 }
 
-function sectionsOf(checked: Checked, { values }: Given) {
+function sectionsOf(checked: Checked, { values }: Given, workers: number) {
   const memory = sectionOf(checked, "memory");
   const log = sectionOf(checked, "log");
   return {
     memory: {
-      bytesMax: Number(values.memory ?? memory.bytesMax),
+      bytesMax: Math.min(
+        Number(values.memory ?? memory.bytesMax),
+        workers * WORKER_MEMORY_BYTES_MAX,
+      ),
       youngGenerationBytes: numberOf(memory, "youngGenerationBytes"),
     },
     journal: numbersOf(sectionOf(checked, "journal"), [

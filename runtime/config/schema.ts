@@ -136,7 +136,7 @@ const memory = object({
   bytesMax: field(
     bytes(16 * MB, 1024 * GB, { percent: true }),
     "75%",
-    "Memory for data, of the whole node: bytes, or a share of the machine's (or the container's) memory. Past it writes are refused (OOM); reads and deletes go on.",
+    "Memory for data, of the whole node: bytes, or a share of the machine's (or the container's) memory. At most 24 GB a worker. Past it writes are refused (OOM); reads and deletes go on.",
   ),
   youngGenerationBytes: field(
     bytes(MB, GB),

@@ -86,9 +86,9 @@ export class SlabPool {
     );
   }
 
-  /** Most bytes that refs can name, all slabs together: a memory limit must stay below. */
-  get bytesAddressable(): number {
-    return this.#slabBytes * SLABS_MAX;
+  /** Slabs and huge blocks that can still be opened. */
+  get slabsLeft(): number {
+    return SLABS_MAX - this.u8.length + this.#freeIndexes.length;
   }
 
   /** Makes the first slab before anybody waits: V8 answers its size with a full collection. */

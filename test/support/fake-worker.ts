@@ -72,6 +72,7 @@ export class FakeWorker implements WorkerView {
   };
   readonly partitions: TestPartitions;
   memoryBytes = 1000;
+  readonly memoryLimit = { bytesMax: 1_000_000, isReached: false };
   /** What commands had this worker do. */
   readonly done: string[] = [];
   /** Partitions whose vnodes restart. */

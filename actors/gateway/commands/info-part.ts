@@ -18,6 +18,8 @@ export interface InfoPart {
   readonly longestTurnMs: number;
   readonly lastSnapshotAtMs: number;
   readonly isRefusing: boolean;
+  /** Commands that need memory are refused. */
+  readonly isMemoryFull: boolean;
   readonly errors: readonly (readonly [string, number])[];
   readonly commands: readonly CommandPart[];
   /** Keys, and those that expire, by keyspace. */
@@ -28,6 +30,7 @@ const SUMS = [
   "clients",
   "memoryBytes",
   "memoryPeakBytes",
+  "memoryMaxBytes",
   "commands",
   "connections",
   "rejectedConnections",
@@ -72,6 +75,7 @@ export function collectInfo(worker: WorkerView): InfoPart {
       clients,
       memoryBytes: worker.memoryBytes,
       memoryPeakBytes: worker.pool.bytesPeak,
+      memoryMaxBytes: worker.memoryLimit.bytesMax,
       commands: stats.commands,
       connections: stats.connections,
       rejectedConnections: stats.rejectedConnections,
@@ -98,6 +102,7 @@ export function collectInfo(worker: WorkerView): InfoPart {
     longestTurnMs: stats.longestTurnMs,
     lastSnapshotAtMs: persistence.lastSnapshotAtMs,
     isRefusing: persistence.isRefusing,
+    isMemoryFull: worker.memoryLimit.isReached,
     errors: [...stats.errors],
     commands: worker.table.entries.flatMap(commandParts),
     keys: worker.config.keyspaces.map(({ index }) => countKeys(worker, index)),

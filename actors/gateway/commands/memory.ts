@@ -3,15 +3,15 @@ import { containerCommand, type NodeCommand, nodeCommand, sessionCommand } from 
 import { memoryUsage } from "../../vnode/commands/introspection.ts";
 import type { WorkerView } from "../../worker/worker-view.ts";
 
-/** A worker's bytes, the most that they were, and its keys. */
-type MemoryPart = readonly [bytes: number, peakBytes: number, keys: number];
+/** A worker's bytes, the most that they were, its keys, and whether it takes no more. */
+type MemoryPart = readonly [bytes: number, peakBytes: number, keys: number, isFull: boolean];
 
 function collectMemory(worker: WorkerView): MemoryPart {
   let keys = 0;
   for (const { index } of worker.config.keyspaces) {
     for (const { partition } of worker.vnodes(index)) keys += partition.table.keyCount;
   }
-  return [worker.memoryBytes, worker.pool.bytesPeak, keys];
+  return [worker.memoryBytes, worker.pool.bytesPeak, keys, worker.memoryLimit.isReached];
 }
 
 function total(parts: readonly unknown[]): MemoryPart {
@@ -20,6 +20,7 @@ function total(parts: readonly unknown[]): MemoryPart {
     all.reduce((sum, [bytes]) => sum + bytes, 0),
     all.reduce((sum, [, peakBytes]) => sum + peakBytes, 0),
     all.reduce((sum, [, , keys]) => sum + keys, 0),
+    all.some(([, , , isFull]) => isFull),
   ];
 }
 
@@ -81,12 +82,19 @@ const stats = about(
   },
 );
 
+const FULL =
+  "Writes are refused on a worker that has reached its share of maxmemory, holes between values included. Raise memory.bytesMax in cluster.config.json, or delete keys.\n";
+
 const doctor = about(
   { name: "MEMORY|DOCTOR", summary: "Outputs a memory problems report." },
   (client, _request, parts, reply) => {
-    const [bytes] = total(parts);
+    const [bytes, , , isFull] = total(parts);
     const limit = Number(client.worker.parameters.find("maxmemory")?.get() ?? 0);
     const share = limit === 0 ? 0 : Math.round((100 * bytes) / limit);
+    if (isFull) {
+      reply.verbatim("txt", FULL);
+      return;
+    }
     reply.verbatim(
       "txt",
       share < 90

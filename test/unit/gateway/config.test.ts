@@ -80,6 +80,12 @@ test("CONFIG SET refuses wrong values in Redis's words", () => {
     client.read("CONFIG SET maxmemory abc"),
     failed("maxmemory", "argument must be a memory value"),
   );
+  const most = 24 * 1024 ** 3;
+  assert.equal(client.read(`CONFIG SET maxmemory ${most}`), "OK");
+  assert.deepEqual(
+    client.read(`CONFIG SET maxmemory ${most + 1}`),
+    failed("maxmemory", `argument must be at most ${most}: 24 GB a worker`),
+  );
   assert.deepEqual(
     client.read("CONFIG SET active-expire-effort 11"),
     failed("active-expire-effort", "argument must be between 1 and 10 inclusive"),

@@ -43,6 +43,7 @@ const FACTS: WorkerFacts = {
       clients: 3,
       memoryBytes: 4096,
       memoryPeakBytes: 8192,
+      memoryMaxBytes: 1_000_000,
       commands: 12,
       connections: 5,
       rejectedConnections: 1,
@@ -69,6 +70,7 @@ const FACTS: WorkerFacts = {
     longestTurnMs: 12,
     lastSnapshotAtMs: 1_795_000_000_000,
     isRefusing: true,
+    isMemoryFull: true,
     errors: [
       ["WRONGTYPE", 2],
       ['bad"word', 1],
