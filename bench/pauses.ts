@@ -109,13 +109,14 @@ async function phasesOf(server: RunningServer, client: ControlClient): Promise<P
 }
 
 /**
- * Bare processes, one a core, each with as much memory as the node; the first seconds, in which they
- * take it, are left out.
+ * Bare processes, one a core, each with as much memory as the node: the first seconds, in which they
+ * take it, and then.
  */
 async function bareRows(servers: Servers, megabytes: number): Promise<string[][]> {
   const seconds = flags.number("seconds");
   const entry = join(import.meta.dirname, "bare-memory.ts");
-  const fromMs = Date.now() + BARE_TAKES_MS;
+  const beganMs = Date.now();
+  const fromMs = beganMs + BARE_TAKES_MS;
   const toMs = fromMs + seconds * 1000;
   const lasts = Math.ceil(seconds + BARE_TAKES_MS / 1000);
   const words = ["--import", probe, entry, megabytes.toFixed(0), String(lasts)];
@@ -126,7 +127,11 @@ async function bareRows(servers: Servers, megabytes: number): Promise<string[][]
   await Promise.all(runs);
   return folders.flatMap((folder, i) => {
     const lines = readProbe(folder).get("main") ?? [];
-    return [rowOf(`${i + 1}`, lines, { name: "bare, same memory", fromMs, toMs })];
+    const thread = String(i + 1);
+    return [
+      rowOf(thread, lines, { name: "bare, takes as much memory", fromMs: beganMs, toMs: fromMs }),
+      rowOf(thread, lines, { name: "bare, same memory", fromMs, toMs }),
+    ];
   });
 }
 
