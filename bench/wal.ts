@@ -44,6 +44,7 @@ export async function openWal(): Promise<WalFixture> {
       throw error;
     },
   });
+  journal.prepare();
   const op = Buffer.alloc(OP_BYTES, "op");
   const sequences = new Float64Array(VNODES);
   const fixture: WalFixture = { folder, journal, op, sequences, waiting: undefined };

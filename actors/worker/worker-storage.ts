@@ -131,10 +131,10 @@ export class WorkerStorage {
     const [vnodes] = await Promise.all([
       loadSnapshots(this.#loadOptions(target), [...this.#snapshots.vnodes.values()]),
       syncUnproven(this.fs, this.#args.folder, this.#survey, this.#args.boot),
-      // On a full disk it is taken when there is space.
-      this.reserve.restore(),
     ]);
-    await this.#writeManifest();
+    await this.reserve.withLoan(() => this.#writeManifest());
+    // Not waited for: a full disk refuses writes, and nothing else.
+    this.journal.prepare();
     const owns = (id: number) => this.#owns(id);
     // Replaced, or finished when the worker ended: nobody else knows which are not named yet.
     const names = await this.fs.list(this.#args.folder);

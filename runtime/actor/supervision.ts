@@ -54,6 +54,11 @@ export class RestartWindow {
     this.#policy = policy;
   }
 
+  /** How long a child rests that may be begun again as often as it takes. */
+  get delayMsMax(): number {
+    return this.#policy.delayMsMax;
+  }
+
   /** Counts a failure at `nowMs` (monotonic) and judges it. */
   fail(nowMs: number, random: Random): Verdict {
     const { restartsMax, withinMs, delayMs, delayMsMax } = this.#policy;

@@ -41,7 +41,7 @@ export interface JournalSpaceOptions {
   readonly firstFile?: number;
   readonly random: Random;
   readonly timers: Timers;
-  /** Given back to itself before the journal takes new space. */
+  /** Lent to the first file where the disk is full; whole again before the journal takes more. */
   readonly reserve?: Reserve;
   readonly fileBytes?: number;
   readonly stepBytes?: number;
@@ -111,7 +111,8 @@ export class JournalSpace {
     const capacity = options.fileBytes ?? JOURNAL_FILE_BYTES;
     const stepBytes = options.stepBytes ?? JOURNAL_STEP_BYTES;
     const zeros = Math.min(stepBytes, FIRST_STEP_BYTES, capacity - FILE_HEADER_BYTES);
-    const first = await makeFile(options, header, { capacity, zeros });
+    const make = () => makeFile(options, header, { capacity, zeros });
+    const first = await (options.reserve?.withLoan(make) ?? make());
     return new JournalSpace(options, events, first);
   }
 
@@ -216,7 +217,8 @@ export class JournalSpace {
     try {
       const { reserve } = this.#options;
       const prepare = () => this.#prepareAll();
-      await (this.full && reserve !== undefined ? reserve.whileWhole(prepare) : prepare());
+      const isGuarded = reserve !== undefined && (this.full || !reserve.held);
+      await (isGuarded ? reserve.whileWhole(prepare) : prepare());
       this.#working = undefined;
       // Asked for since the last look.
       if (this.#hasWork()) this.#wake();

@@ -8,9 +8,11 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Clock, TimerHandle, Timers } from "../base/clock.ts";
+import type { FileUse } from "./file-space.ts";
 import { Gathering } from "./gathering.ts";
 import { FILE_HEADER_BYTES } from "./journal-format.ts";
 import type { JournalFile } from "./journal-space.ts";
+import type { AcceptedFile } from "./manifest.ts";
 
 export interface SyncEvents {
   /** `through` has moved. */
@@ -73,13 +75,19 @@ export class JournalSyncs {
     this.#synced = this.#durable;
   }
 
-  /** The last commit known to be durable, and where its frame ends. */
+  /** The last commit known to be durable. */
   get through(): number {
     return this.#durable.commit;
   }
 
-  get durableAt(): Point {
-    return this.#durable;
+  /** How far a file counts: through the last commit known to be durable. */
+  accepted({ name, number, firstCommit, bytes }: FileUse): AcceptedFile {
+    const { fileNumber, end } = this.#durable;
+    return {
+      name,
+      firstCommit,
+      accepted: number < fileNumber ? bytes : number > fileNumber ? 0 : end,
+    };
   }
 
   /** Whether a sync of the current file is in flight. */

@@ -76,7 +76,7 @@ export class Journal {
     this.#startFile();
   }
 
-  /** Makes the first file (synced, with its name). Rejects with the disk's CoterieError. */
+  /** Makes the first file (synced, with its name), with little room. Rejects with the disk's CoterieError. */
   static async open(options: JournalOptions): Promise<Journal> {
     const made: { journal?: Journal } = {};
     try {
@@ -85,7 +85,6 @@ export class Journal {
         failed: (error) => made.journal?.spaceFailed(error),
       });
       made.journal = new Journal(options, space);
-      space.prepare();
       return made.journal;
     } catch (error) {
       throw diskError(error, "make a journal file in", options.folder);
@@ -130,6 +129,11 @@ export class Journal {
   /** Ops wait for room on a full disk: they were larger than what was left. */
   get waitsForRoom(): boolean {
     return this.full && this.#space.isWanted;
+  }
+
+  /** Takes room in the background; who opens a journal does what must be done before. */
+  prepare(): void {
+    this.#space.prepare();
   }
 
   /** A write or sync failed: nothing is taken any more. */
@@ -288,11 +292,7 @@ export class Journal {
 
   /** How far the files count after a failure: through the last commit whose sync returned. */
   trusted(): AcceptedFile[] {
-    const { fileNumber, end } = this.#syncs.durableAt;
-    return this.files().map(({ name, number, firstCommit, bytes }) => {
-      const accepted = number < fileNumber ? bytes : number > fileNumber ? 0 : end;
-      return { name, firstCommit, accepted };
-    });
+    return this.files().map((use) => this.#syncs.accepted(use));
   }
 
   #write(length: number): boolean {

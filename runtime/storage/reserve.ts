@@ -1,12 +1,21 @@
 /**
  * A file of zeros that holds disk space back for cleaning: when the disk is full it is given up,
  * so that snapshots can be written and old journal files removed. The last part is given apart, so
- * that snapshots which take all they get leave room for the manifest that names them.
+ * that snapshots which take all they get leave room for the manifest that names them. A worker that
+ * starts on a full disk is lent as much of it as it cannot begin without.
  *
  * Invariant: while the reserve is not whole, no journal takes new space (JournalSpace restores it
  * first), so cleaning always has it before writers do.
  */
-import { type FileSystem, synced, unlessDiskFull } from "./files.ts";
+import {
+  diskError,
+  type File,
+  type FileSystem,
+  isDiskFull,
+  synced,
+  systemCode,
+  unlessDiskFull,
+} from "./files.ts";
 
 // limits:
 /** Enough for the snapshots that free the oldest journal file. */
@@ -16,6 +25,9 @@ const PIECE_BYTES = 1024 * 1024;
 
 /** Share of the reserve that is given last. */
 const LAST_SHARE = 1 / 4;
+
+/** Lent at a time to who starts: a journal's first file and a manifest, as a rule. */
+const LOAN_BYTES = 1024 * 1024;
 
 /** File name of a worker's reserve. */
 export function reserveName(worker: number): string {
@@ -34,6 +46,8 @@ export class Reserve {
   readonly #path: string;
   readonly #bytes: number;
   #held = false;
+  /** Bytes from the beginning on that were written since this start. */
+  #written = 0;
   #working: Promise<void> = Promise.resolve();
 
   constructor(fs: FileSystem, folder: string, name: string, bytes = RESERVE_BYTES) {
@@ -65,6 +79,20 @@ export class Reserve {
   }
 
   /**
+   * Runs what a worker cannot begin without; where the disk has no room for it, again with a part of
+   * the reserve, and another. Rejects with the disk's error when there is none left.
+   */
+  async withLoan<T>(run: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await run();
+      } catch (error) {
+        if (!isDiskFull(error) || !(await this.#giveLoan())) throw error;
+      }
+    }
+  }
+
+  /**
    * Gives the space to cleaning for as long as that takes, if it still needs it when its turn comes;
    * who wants it whole waits for its end. `giveLast` gives what is left of it.
    */
@@ -74,8 +102,8 @@ export class Reserve {
   ): Promise<void> {
     return this.#inTurn(async () => {
       if (!isNeeded()) return;
-      if (this.#held) await this.#shrink();
-      else await this.#take(this.#lastBytes).catch(unlessDiskFull);
+      this.#held = false;
+      await this.#take(this.#lastBytes).catch(unlessDiskFull);
       await clean(() => this.#fs.remove(this.#path));
     });
   }
@@ -84,36 +112,63 @@ export class Reserve {
     return Math.floor(this.#bytes * LAST_SHARE);
   }
 
-  async #shrink(): Promise<void> {
-    this.#held = false;
-    const file = await this.#fs.open(this.#path, "write");
-    try {
-      await file.truncate(this.#lastBytes);
-    } finally {
-      await file.close();
-    }
+  /** False: nothing is held back. */
+  #giveLoan(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const size = await this.#fs.size(this.#path).catch(() => 0);
+      if (size === 0) return false;
+      this.#held = false;
+      await this.#take(Math.max(0, size - LOAN_BYTES));
+      return true;
+    });
   }
 
-  #inTurn(run: () => Promise<void>): Promise<void> {
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
     const turn = this.#working.then(run);
-    this.#working = turn.catch(() => undefined);
+    this.#working = turn.then(
+      () => undefined,
+      () => undefined,
+    );
     return turn;
   }
 
+  /** Holds back so many bytes; where there is no room for them, as many as before. */
   async #take(bytes: number): Promise<void> {
-    const file = await this.#fs.create(this.#path, "replace");
     try {
+      const file = await this.#open();
+      await this.#resize(file, bytes).finally(() => file.close());
+    } catch (error) {
+      throw diskError(error, "hold space back in", this.#path);
+    }
+  }
+
+  async #open(): Promise<File> {
+    try {
+      return await this.#fs.open(this.#path, "write");
+    } catch (error) {
+      if (systemCode(error) !== "ENOENT") throw error;
+      return this.#fs.create(this.#path, "new");
+    }
+  }
+
+  async #resize(file: File, bytes: number): Promise<void> {
+    const before = await file.size();
+    if (before > bytes) {
+      await file.truncate(bytes);
+      return;
+    }
+    try {
+      // What an earlier start left is written again, in its place: a copy may have holes there.
       const zeros = Buffer.alloc(Math.min(PIECE_BYTES, bytes));
-      for (let at = 0; at < bytes; at += zeros.length) {
+      for (let at = Math.min(before, this.#written); at < bytes; at += zeros.length) {
         await file.write(zeros, 0, Math.min(zeros.length, bytes - at), at);
       }
       await synced(file);
       await this.#fs.syncFolder(this.#folder);
+      this.#written = bytes;
     } catch (error) {
-      await file.close();
-      await this.#fs.remove(this.#path);
+      await file.truncate(before).catch(() => undefined);
       throw error;
     }
-    await file.close();
   }
 }

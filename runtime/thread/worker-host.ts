@@ -4,7 +4,7 @@
  *
  * Invariant: when a worker dies, its peers are told (`peerDied`) before its successor exists, and
  * get a fresh port for the successor; no message of the dead one is mixed with the new one's.
- * A worker that dies more often than the policy allows is not started again.
+ * A worker that dies more often than the policy allows is not started again, unless the disk is full.
  */
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { RestartPolicy } from "../actor/supervision.ts";
@@ -213,6 +213,11 @@ export class WorkerHost {
     this.#options.onWorkerDown?.(index, reason);
     if (this.#phase !== "running" && this.#phase !== "starting") return;
     const { clock, random, timers } = this.#options;
+    if (reason.code === "DISK_FULL") {
+      // Space may come at any time, and the others serve: no number of tries is too many.
+      timers.after(slot.window.delayMsMax, () => this.#respawn(index));
+      return;
+    }
     const verdict = slot.window.fail(clock.monotonicMs(), random);
     switch (verdict.kind) {
       case "restart":

@@ -29,12 +29,15 @@ async function withClosedFiles(count: number) {
   };
 }
 
-test("a journal begins with little room and takes more at once, though nobody writes", async () => {
+test("a journal begins with little room and takes more when it is told to, though nobody writes", async () => {
   const disk = await newDisk();
   const fs = disk.mount();
   const sizes = { fileBytes: 2048 * KB, stepBytes: 1024 * KB };
   const { journal } = await openJournal(fs, sizes);
   const path = `${FOLDER}/${journal.files()[0]?.name}`;
+  await turns(500);
+  assert.equal(await fs.size(path), FILE_HEADER_BYTES + 256 * KB);
+  journal.prepare();
   await turns(500);
   assert.equal(await fs.size(path), FILE_HEADER_BYTES + 256 * KB + 1024 * KB);
   await journal.close();

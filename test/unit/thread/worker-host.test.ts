@@ -218,6 +218,21 @@ test("what a successor begins with cannot be found, or not be sent: it is down, 
   await host.stop(5_000);
 });
 
+test("a successor that finds the disk full is no crash loop: it is tried until there is room", async () => {
+  const { host, downs, crashLoops, starts } = echoHost({
+    restartsMax: 1,
+    args: (_index, start) => {
+      if (start > 1 && start < 6) throw new CoterieError("DISK_FULL", "no room");
+      return {};
+    },
+  });
+  await host.start();
+  await host.kill(0);
+  await until(() => downs.length === 5 && host.isReady(0), "the sixth is up");
+  assert.deepEqual([starts, crashLoops], [[6], []]);
+  await host.stop(5_000);
+});
+
 test("threads may come up before their host: it takes them over, and hears of one that died", async () => {
   const threads = newThreads({ entry: ENTRY, workers: 2 });
   await threads[1]?.terminate();

@@ -1,0 +1,101 @@
+/** A worker that starts where the disk has no room: what the reserve is for, and what is refused. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Vnode } from "../../../actors/vnode/vnode.ts";
+import { SyncTimes } from "../../../actors/worker/sync-times.ts";
+import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
+import { openStorage } from "../../../actors/worker/worker-storage.ts";
+import { ManualClock } from "../../../runtime/base/clock.ts";
+import { seeded } from "../../../runtime/base/prng.ts";
+import { embeddedConfig } from "../../../runtime/config/embedded.ts";
+import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { surveyFolder } from "../../../runtime/storage/survey.ts";
+import { setStrings } from "../../support/partitions.ts";
+import { until } from "../../support/until.ts";
+import { vnodeMaker } from "../../support/vnode-maker.ts";
+import { FOLDER, newDisk, turns } from "../storage/support.ts";
+
+const MB = 1024 * 1024;
+const RESERVE = `${FOLDER}/reserve-0`;
+const ID = 1;
+
+interface Start {
+  readonly boot: number;
+  readonly durability?: "always" | "os";
+}
+
+/** One worker's storage, recovered. */
+async function startWorker(disk: MemoryDisk, { boot, durability = "always" }: Start) {
+  const config = embeddedConfig(
+    { config: { journal: { fileBytes: 32 * MB, reserveBytes: 4 * MB } }, workers: 1, durability },
+    { folder: FOLDER, machine: { cores: 1, memoryBytes: 1024 * MB } },
+  );
+  const args = { config, nodeId: "00112233445566aa", boot, folder: FOLDER } as WorkerArgs;
+  const fs = disk.mount();
+  const clock = new ManualClock();
+  const full: boolean[] = [];
+  const events = {
+    onDurable: () => undefined,
+    onFailed: () => assert.fail(),
+    onFull: (isFull: boolean) => void full.push(isFull),
+    syncTimes: new SyncTimes(clock),
+  };
+  const found = await surveyFolder({ ...args, fs });
+  const random = seeded(boot);
+  const storage = await openStorage({
+    ...{ args, index: 0, found, fs, timers: clock, random, events },
+  });
+  const vnodes = new Map<number, Vnode>();
+  const createVnode = vnodeMaker(storage.log, random);
+  const adopt = (vnode: Vnode) => void vnodes.set(vnode.id, vnode);
+  await storage.recover({ createVnode, adopt });
+  const vnode = () => {
+    const found = vnodes.get(ID) ?? createVnode(ID);
+    adopt(found);
+    return found;
+  };
+  return { storage, clock, full, vnode };
+}
+
+/** A disk without any room: a killed worker has left its data and its reserve there. */
+async function fullDisk(valueBytes = 1000, durability: "always" | "os" = "always") {
+  const disk = await newDisk();
+  const { storage, vnode } = await startWorker(disk, { boot: 1, durability });
+  setStrings(vnode().partition, [["key", "v".repeat(valueBytes)]]);
+  storage.journal.commit();
+  await storage.log.written();
+  await until(() => (storage.reserve.held ? true : undefined));
+  await turns(1000);
+  disk.kill();
+  assert.equal(disk.peek(RESERVE).length, 4 * MB);
+  disk.capacityBytes = disk.usedBytes;
+  return disk;
+}
+
+test("a worker that is started on a full disk is lent a part of the reserve, and gives it back", async () => {
+  const disk = await fullDisk();
+  const { storage, clock, full, vnode } = await startWorker(disk, { boot: 1 });
+  assert.equal(vnode().partition.sequence, 1);
+  await turns(1000);
+  assert.deepEqual(full, [true], "writes are refused");
+  assert.ok(!storage.reserve.held && disk.peek(RESERVE).length >= 2 * MB, "most is still held");
+  // What is not refused is done, and durable.
+  setStrings(vnode().partition, [["other", "value"]]);
+  await storage.sync();
+
+  disk.capacityBytes += 32 * MB;
+  clock.advance(5000);
+  await turns(1000);
+  assert.deepEqual([full, storage.reserve.held], [[true, false], true]);
+  assert.equal(disk.peek(RESERVE).length, 4 * MB);
+  await storage.close();
+});
+
+test("a worker that is started where nothing is held back says that the disk is full", async () => {
+  const disk = await fullDisk();
+  disk.lose(RESERVE);
+  disk.capacityBytes = disk.usedBytes;
+  const before = disk.paths();
+  await assert.rejects(startWorker(disk, { boot: 1 }), { code: "DISK_FULL" });
+  assert.deepEqual(disk.paths(), before);
+});
