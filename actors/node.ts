@@ -15,7 +15,7 @@ import { openFilesMax } from "../runtime/base/machine.ts";
 import { systemRandom } from "../runtime/base/prng.ts";
 import type { NodeConfig, NodePorts } from "../runtime/config.ts";
 import { type DataFolder, openDataFolder } from "../runtime/storage/data-folder.ts";
-import { replaceFile, systemFiles } from "../runtime/storage/files.ts";
+import { systemFiles, unlessDiskFull } from "../runtime/storage/files.ts";
 import { systemFolderLock } from "../runtime/storage/folder-lock.ts";
 import { neededBytes } from "../runtime/storage/survey.ts";
 import type { WorkerThread } from "../runtime/thread/worker-thread.ts";
@@ -28,6 +28,7 @@ import { metricsText } from "./supervisor/metrics.ts";
 import { memoryBytesMax, nodeStatus } from "./supervisor/node-status.ts";
 import { withinOpenFiles } from "./supervisor/open-files.ts";
 import { findPorts } from "./supervisor/ports.ts";
+import { removePortsFile, writePortsFile } from "./supervisor/ports-file.ts";
 import { Recoveries } from "./supervisor/recoveries.ts";
 import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
 import { StartMemory } from "./supervisor/start-memory.ts";
@@ -37,8 +38,6 @@ import { VERSION } from "./version.ts";
 import { allowsTestCommands } from "./worker/process-facts.ts";
 import type { WorkerArgs, WorkerReport } from "./worker/worker-args.ts";
 
-/** Says where a running node listens, for tools; in the data folder. */
-const PORTS_NAME = "ports.json";
 /** Tries to find free ports (`--port 0`) that nobody else takes before the workers listen. */
 const FREE_PORT_TRIES = 5;
 
@@ -135,13 +134,20 @@ class Node implements LocalNode, AdminSource {
       partitions: config.keyspaces.map(({ partitions }) => partitions),
       pid: process.pid,
     });
-    await this.#removePortsFile();
+    await removePortsFile(systemFiles, this.dataFolder);
     await this.#startOnPorts(this.#admin.port, workers, this.#folder);
     this.#recoveries.took(systemClock.monotonicMs() - began);
-    const text = `${JSON.stringify(this.ports)}\n`;
-    await replaceFile(systemFiles, this.#folder.path, PORTS_NAME, Buffer.from(text));
+    await this.#writePortsFile(this.#folder.path);
     await this.#startScrub(this.#folder.path);
     if (this.#state === "starting") this.#state = "ready";
+  }
+
+  /** A node whose disk is full serves without the file: tools are given the ports then. */
+  async #writePortsFile(folder: string): Promise<void> {
+    await writePortsFile(systemFiles, folder, this.ports).catch((error: CoterieError) => {
+      unlessDiskFull(error);
+      this.#log("no ports file", error.message, {});
+    });
   }
 
   /** Lets workers begin; on other free ports, where any will do and somebody was faster. */
@@ -296,15 +302,10 @@ class Node implements LocalNode, AdminSource {
       await this.#workers?.stop();
     } finally {
       await this.#earlier?.idle();
-      if (this.#folder !== undefined) await this.#removePortsFile();
+      if (this.#folder !== undefined) await removePortsFile(systemFiles, this.dataFolder);
       await this.#folder?.release();
       await this.#admin?.close();
     }
-  }
-
-  /** At a start one that a killed node left; it may say where somebody else listens now. */
-  async #removePortsFile(): Promise<void> {
-    await systemFiles.remove(`${this.dataFolder}/${PORTS_NAME}`).catch(() => undefined);
   }
 
   // ---- what the admin port shows ----------------------------------------------------------------

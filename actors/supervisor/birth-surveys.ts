@@ -1,12 +1,13 @@
 /**
  * What workers are told at their birth of the data folder: judged here while their threads come up,
- * and once for all of them.
+ * and once for all of them; what earlier starts left without use is given back before.
  *
  * Invariant: a journal that a running worker writes is never read; a successor is told what its
  * predecessor left.
  */
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import type { JournalFileName } from "../../runtime/storage/journal-format.ts";
+import { reclaim } from "../../runtime/storage/reclaim.ts";
 import { type FolderSurvey, surveyFolder } from "../../runtime/storage/survey.ts";
 
 export interface BirthSurveysOptions {
@@ -33,11 +34,19 @@ export class BirthSurveys {
   of(worker: number): Promise<FolderSurvey> {
     const { boot } = this.#options;
     if (this.#born.has(worker)) {
-      return this.#survey((file) => file.boot < boot || file.worker === worker);
+      const again = () => this.#survey((file) => file.boot < boot || file.worker === worker);
+      // Nothing goes while it is looked at.
+      return this.#first === undefined ? again() : this.#first.then(again, again);
     }
     this.#born.add(worker);
-    this.#first ??= this.#survey((file) => file.boot < boot);
+    this.#first ??= this.#surveyFirst();
     return this.#first;
+  }
+
+  async #surveyFirst(): Promise<FolderSurvey> {
+    const { fs, folder, boot } = this.#options;
+    const found = await this.#survey((file) => file.boot < boot);
+    return reclaim(fs, folder, found);
   }
 
   #survey(include: (file: JournalFileName) => boolean): Promise<FolderSurvey> {

@@ -21,7 +21,7 @@ const FILTER_ENTRIES = 16_384;
 /** Who waits for a commit, and for what of it. */
 interface Waiting {
   readonly commit: number;
-  readonly until: "durable" | "settled" | "written";
+  readonly until: "durable" | "settled" | "placed" | "written";
   readonly done: () => void;
 }
 
@@ -143,6 +143,15 @@ export class WorkerLog implements VnodeLog, Gates {
     this.#journal.seal(length, isDurable);
   }
 
+  /**
+   * Resolves once everything appended so far is written, or waits for room on a full disk. Also when
+   * the journal is dead.
+   */
+  placed(): Promise<void> {
+    const commit = this.#lastCommit;
+    return new Promise((done) => this.#wait({ commit, until: "placed", done }));
+  }
+
   /** Resolves once everything appended so far is written; rejects when the journal is dead. */
   async written(): Promise<void> {
     const commit = this.#lastCommit;
@@ -175,6 +184,8 @@ export class WorkerLog implements VnodeLog, Gates {
         return commit <= durableThrough;
       case "settled":
         return dead || (full && durableThrough === writtenThrough) || commit <= durableThrough;
+      case "placed":
+        return dead || full || commit <= writtenThrough;
       case "written":
         return dead || commit <= writtenThrough;
     }

@@ -10,7 +10,6 @@ import type { CoterieError } from "../../runtime/base/errors.ts";
 import type { Random } from "../../runtime/base/prng.ts";
 import { FileSpace, partOf } from "../../runtime/storage/file-space.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
-import { ARENA_BYTES } from "../../runtime/storage/frame-arena.ts";
 import { Journal } from "../../runtime/storage/journal.ts";
 import { FILE_HEADER_BYTES, parseJournalFileName } from "../../runtime/storage/journal-format.ts";
 import type { SyncTimes } from "../../runtime/storage/journal-syncs.ts";
@@ -21,8 +20,7 @@ import {
   noManifests,
   writeManifest,
 } from "../../runtime/storage/manifest.ts";
-import { OpsByVnode } from "../../runtime/storage/ops-by-vnode.ts";
-import { type RecoveredOp, type Recovery, replay } from "../../runtime/storage/recovery.ts";
+import { type RecoveredOp, replay } from "../../runtime/storage/recovery.ts";
 import { Reserve, reserveName } from "../../runtime/storage/reserve.ts";
 import { unlistedSnapshots } from "../../runtime/storage/snapshot.ts";
 import {
@@ -33,22 +31,13 @@ import {
 } from "../../runtime/storage/survey.ts";
 import type { Vnode } from "../vnode/vnode.ts";
 import { type LoadOptions, loadSnapshot, loadSnapshots } from "./load-snapshots.ts";
+import { type RecoveryTarget, replayLog, replayOp } from "./log-replay.ts";
 import { NamedSnapshots } from "./named-snapshots.ts";
 import { ownsVnode } from "./ownership.ts";
 import type { TakenSnapshot } from "./snapshots.ts";
 import type { WorkerArgs } from "./worker-args.ts";
 import type { RestingFile } from "./worker-control.ts";
 import { WorkerLog } from "./worker-log.ts";
-
-// limits:
-/** Bytes of ops that recovery writes again in one frame, and a slice more: the arena need not grow. */
-const REWRITE_BYTES_MAX = ARENA_BYTES / 2;
-
-/** Makes and places vnodes during recovery. */
-export interface RecoveryTarget {
-  createVnode(id: number): Vnode;
-  adopt(vnode: Vnode): void;
-}
 
 /** What the storage tells its worker. */
 export interface StorageEvents {
@@ -140,12 +129,10 @@ export class WorkerStorage {
     const names = await this.fs.list(this.#args.folder);
     const unlisted = unlistedSnapshots(names, this.#snapshots.vnodes, owns);
     for (const name of unlisted) await this.removeFile(name);
-    const recovery = await this.#replay(target, vnodes);
-    if (recovery.unprovenOps > 0) {
-      await this.sync();
-      // Said in the file, so that a later start need not write the same tail again.
-      this.journal.prove();
-    }
+    const { journal, log, reserve } = this;
+    const reading = this.#surveyOptions();
+    const parts = { survey: this.#survey, reading, owns, target, vnodes, journal, log, reserve };
+    const recovery = await replayLog(parts);
     for (const vnode of vnodes.values()) target.adopt(vnode);
     for (const file of this.#survey.files) this.space.add(partOf(file, owns));
     for (const name of this.#survey.leftovers) this.space.add({ name, ...NOTHING });
@@ -177,26 +164,6 @@ export class WorkerStorage {
   #loadOptions(target: RecoveryTarget): LoadOptions {
     const createVnode = (id: number) => target.createVnode(id);
     return { fs: this.fs, folder: this.#args.folder, createVnode };
-  }
-
-  #replay(target: RecoveryTarget, vnodes: Map<number, Vnode>): Promise<Recovery> {
-    const ops = new OpsByVnode();
-    // Written again in the order of the log, frame by frame; applied vnode by vnode.
-    const onOp = (op: RecoveredOp, provenDurable: boolean) => {
-      ops.add(op.vnodeId, op.start, op.end);
-      if (!provenDurable) this.log.rewrite(op.vnodeId, op.sequence, op.bytes, op.start, op.end);
-    };
-    const beforeMove = (bytes: Buffer) => {
-      ops.drain((id, start, end) => replayOp(target, vnodes, id, bytes, start, end));
-    };
-    // A frame's ops stay together, but not all that is written again fits in one frame.
-    const pause = async () => {
-      if (this.journal.pendingBytes < REWRITE_BYTES_MAX) return;
-      this.journal.commit();
-      await this.log.written();
-    };
-    const filter = (id: number) => this.#owns(id);
-    return replay(this.#survey, { ...this.#surveyOptions(), filter, onOp, beforeMove, pause });
   }
 
   #surveyOptions() {
@@ -332,24 +299,6 @@ export class WorkerStorage {
   close(): Promise<void> {
     return this.journal.close();
   }
-}
-
-/** Applies an op that the log holds to its vnode, which is made if it is not among `vnodes`. */
-function replayOp(
-  target: RecoveryTarget,
-  vnodes: Map<number, Vnode>,
-  id: number,
-  bytes: Buffer,
-  start: number,
-  end: number,
-): void {
-  let vnode = vnodes.get(id);
-  if (vnode === undefined) {
-    vnode = target.createVnode(id);
-    vnodes.set(id, vnode);
-  }
-  vnode.partition.replay(bytes, start, end);
-  vnode.logBytes += end - start;
 }
 
 const NOTHING = { vnodes: new Uint32Array(0), sequences: new Float64Array(0) };

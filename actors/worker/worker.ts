@@ -32,6 +32,8 @@ const syncTimes = new SyncTimes(systemClock);
 let runtime: WorkerRuntime | undefined;
 let storage: WorkerStorage | undefined;
 let draining: Promise<void> | undefined;
+/** What becomes of a start, its end says. */
+let isServing = false;
 
 const context: WorkerContext = openWorker({
   portOptions: (peer) => ({
@@ -82,7 +84,9 @@ async function start(): Promise<void> {
     events: {
       onDurable: () => runtime?.onDurable(),
       onFailed: (error) => void journalFailed(error),
-      onFull: (full) => writeReport(args.config.log, full ? DISK_FULL : DISK_HAS_ROOM),
+      onFull: (full) => {
+        if (isServing) writeReport(args.config.log, full ? DISK_FULL : DISK_HAS_ROOM);
+      },
       syncTimes,
     },
   });
@@ -118,6 +122,8 @@ async function start(): Promise<void> {
   );
   tellControl(made, opened);
   context.ready();
+  isServing = true;
+  if (opened.journal.full) writeReport(args.config.log, DISK_FULL);
   tellMain({ kind: "recovered", ...facts, keys: made.keyCount });
   flushCompileCache();
 }

@@ -12,6 +12,7 @@ import { corrupt, unknownFormat } from "./damage.ts";
 import { diskError, type FileSystem, replaceFile, systemCode, TEMPORARY_SUFFIX } from "./files.ts";
 import { type FolderLock, LOCK_NAME, type TakeFolderLock } from "./folder-lock.ts";
 import { randomId } from "./journal-space.ts";
+import { withAnyLoan } from "./reserve.ts";
 
 export const NODE_FORMAT = 1;
 const IDENTITY_NAME = "node.json";
@@ -74,8 +75,10 @@ export async function openDataFolder(options: DataFolderOptions): Promise<DataFo
     const boot = Math.max(identity.boot, largestBoot(names)) + 1;
     const removed = identity.partitions.slice(options.partitions.length);
     const started = { ...identity, boot, partitions: [...options.partitions, ...removed] };
-    await writeIdentity(fs, realPath, started);
-    await replaceFile(fs, realPath, PID_NAME, Buffer.from(`${options.pid}\n`));
+    await withAnyLoan(fs, realPath, names, async () => {
+      await writeIdentity(fs, realPath, started);
+      await replaceFile(fs, realPath, PID_NAME, Buffer.from(`${options.pid}\n`));
+    });
     return {
       ...started,
       path: realPath,

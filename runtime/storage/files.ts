@@ -101,7 +101,8 @@ export function diskError(error: unknown, doing: string, path: string): CoterieE
       cause: error,
     });
   if (isDiskFull(error)) {
-    return failed("DISK_FULL", "the disk is full; free some space, writes then resume");
+    const advice = "the disk is full; free some space: a node that runs resumes by itself";
+    return failed("DISK_FULL", advice);
   }
   switch (code) {
     case "EROFS":
@@ -111,12 +112,18 @@ export function diskError(error: unknown, doing: string, path: string): CoterieE
     case "ENOTDIR":
     case "ELOOP":
       return failed("DATA_FOLDER_UNREADABLE", "give this user the right to read and write it");
+    case "EISDIR":
+    case "ERR_FS_EISDIR":
+      return failed("DATA_FOLDER_UNREADABLE", "a folder is in the file's place; move it away");
     default:
       return failed("DISK_FAILED", "look at the system's log and check the disk");
   }
 }
 
-/** Writes a small file whole or not at all: temporary name, sync, rename, folder sync. */
+/**
+ * Writes a small file whole or not at all: temporary name, sync, rename, folder sync. Where that
+ * fails, what was begun takes no room.
+ */
 export async function replaceFile(
   fs: FileSystem,
   folder: string,
@@ -128,11 +135,13 @@ export async function replaceFile(
   const file = await fs.create(temporary, "replace");
   try {
     await file.write(bytes, 0, bytes.length, 0);
-    await synced(file);
-  } finally {
+    await synced(file).finally(() => file.close());
+    await fs.rename(temporary, target);
+  } catch (error) {
     await file.close();
+    await fs.remove(temporary).catch(() => undefined);
+    throw error;
   }
-  await fs.rename(temporary, target);
   await fs.syncFolder(folder);
 }
 

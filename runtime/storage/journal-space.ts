@@ -169,12 +169,17 @@ export class JournalSpace {
     this.#removeSpares(SPARES_MAX);
   }
 
-  /** Stops the background work and closes the files; idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Stops the background work and closes the files; idempotent. What was written ahead behind `end`
+   * is given back.
+   */
+  async close(end?: number): Promise<void> {
     this.#closed = true;
     this.#retry?.cancel();
     await this.#working;
-    await this.current.file.close();
+    const { file } = this.current;
+    if (end !== undefined) await file.truncate(end).catch(() => undefined);
+    await file.close();
     const next = this.#next;
     if (next !== undefined) {
       await next.file.close();
@@ -311,6 +316,10 @@ export class JournalSpace {
         at += bytes;
       }
       await synced(file);
+    } catch (error) {
+      // What does not fit takes nothing: the last room is not for a file's end.
+      if (isDiskFull(error)) await file.truncate(target.ahead).catch(() => undefined);
+      throw error;
     } finally {
       await file.close();
     }

@@ -9,19 +9,11 @@
  * the one before it has returned, so every such frame says that its predecessor was durable. After
  * a failed write or sync nothing is written again: `onFailed` says how far the files are trusted.
  */
-import { copyBytes } from "../base/bytes.ts";
 import type { FileUse } from "./file-space.ts";
 import { diskError, isDiskFull } from "./files.ts";
 import { FrameArena } from "./frame-arena.ts";
-import {
-  emptyFrameHeader,
-  encodeFrameHeader,
-  encodeFrameIdentity,
-  FILE_HEADER_BYTES,
-  FRAME_HEADER_BYTES,
-  type FrameHeader,
-  SECTOR_BYTES,
-} from "./journal-format.ts";
+import { FrameHeaders } from "./frame-headers.ts";
+import { FILE_HEADER_BYTES, FRAME_HEADER_BYTES, SECTOR_BYTES } from "./journal-format.ts";
 import type { JournalOptions } from "./journal-options.ts";
 import { JournalSpace } from "./journal-space.ts";
 import { JournalSyncs } from "./journal-syncs.ts";
@@ -29,16 +21,13 @@ import type { AcceptedFile } from "./manifest.ts";
 
 /** What is left on a full disk for what was begun before that was known. */
 const FULL_LEFT_BYTES_MIN = 256 * 1024;
-/** Bytes of a frame's header that are the same for all frames of a file. */
-const IDENTITY_BYTES = 32;
 
 export class Journal {
   readonly #options: JournalOptions;
   readonly #arena: FrameArena;
   readonly #space: JournalSpace;
   readonly #syncs: JournalSyncs;
-  readonly #header: FrameHeader = emptyFrameHeader();
-  readonly #identity = Buffer.alloc(IDENTITY_BYTES);
+  readonly #headers = new FrameHeaders();
   #written = 0;
   /** The last commit that holds ops. */
   #writtenOps = 0;
@@ -244,16 +233,17 @@ export class Journal {
   /**
    * Writes an empty frame that says what is durable, so that a later start need not doubt (and
    * write again) the frames before it. Only while no op waits; does nothing if it is said already,
-   * and waits for room as `commit` does.
+   * and waits for room as `commit` does. False: it waits.
    */
-  prove(): void {
+  prove(): boolean {
     this.#proofWanted = false;
-    if (this.#dead || this.#arena.ops > 0 || this.#claimed === this.#syncs.through) return;
+    if (this.#dead || this.#arena.ops > 0 || this.#claimed === this.#syncs.through) return true;
     const room = this.#space.room(this.#position, SECTOR_BYTES);
     this.#proofWanted = room === "none";
-    if (room === "none") return;
+    if (room === "none") return false;
     if (room === "next") this.#rotate();
     this.#write(SECTOR_BYTES);
+    return true;
   }
 
   /** Makes everything durable, says so in the file, and closes. A full disk ends the waiting. */
@@ -262,16 +252,21 @@ export class Journal {
     await this.#idle();
     this.prove();
     await this.#idle();
+    const end = this.#dead ? undefined : this.#position;
     this.#dead = true;
     this.#syncs.abandon();
-    await this.#space.close();
+    await this.#space.close(end);
   }
 
-  /** The reserve is lent: writes what waits for room, if it fits in. */
-  async squeeze(): Promise<void> {
-    await this.#space.squeeze().catch((error: unknown) => {
+  /** The reserve is lent: writes what waits for room. False: it does not fit in, or fails. */
+  async squeeze(): Promise<boolean> {
+    try {
+      await this.#space.squeeze();
+      return true;
+    } catch (error) {
       if (!isDiskFull(error)) this.#fail(error);
-    });
+      return false;
+    }
   }
 
   /** Offers a file for another use: in no manifest, read by nobody. */
@@ -296,18 +291,11 @@ export class Journal {
   }
 
   #write(length: number): boolean {
-    const bytes = this.#arena.bytes;
     const file = this.#space.current;
-    this.#header.directoryOffset = this.#arena.layDirectory();
-    this.#header.directoryCount = this.#arena.segments;
-    this.#header.opCount = this.#arena.ops;
-    this.#header.commit = this.#written + 1;
-    this.#header.durableThrough = this.#syncs.through;
-    this.#header.length = length;
-    copyBytes(bytes, 0, this.#identity, 0, IDENTITY_BYTES);
-    encodeFrameHeader(bytes, this.#position, this.#header);
+    const hasOps = this.#arena.ops > 0;
+    this.#headers.lay(this.#arena, this.#written + 1, this.#syncs.through, length, this.#position);
     try {
-      file.file.writeSync(bytes, 0, length, this.#position);
+      file.file.writeSync(this.#arena.bytes, 0, length, this.#position);
     } catch (error) {
       this.#fail(error);
       return false;
@@ -317,7 +305,7 @@ export class Journal {
     this.#arena.reset(file.header.number, this.#position);
     this.#position += length;
     this.#claimed = this.#syncs.through;
-    if (this.#header.opCount > 0) this.#writtenOps = this.#written;
+    if (hasOps) this.#writtenOps = this.#written;
     return true;
   }
 
@@ -343,7 +331,7 @@ export class Journal {
     this.#position = FILE_HEADER_BYTES;
     this.#firstCommit = this.#written + 1;
     this.#arena.startFile();
-    encodeFrameIdentity(this.#identity, this.#space.current.header);
+    this.#headers.startFile(this.#space.current.header);
   }
 
   #currentUse(): FileUse {

@@ -40,6 +40,43 @@ export function parseReserveName(name: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
+/**
+ * As `Reserve.withLoan`, before there are workers: of any reserve that is among the folder's names.
+ */
+export function withAnyLoan<T>(
+  fs: FileSystem,
+  folder: string,
+  names: readonly string[],
+  run: () => Promise<T>,
+): Promise<T> {
+  const reserves = names.filter((name) => parseReserveName(name) !== undefined);
+  const give = async () => {
+    for (const name of reserves) if (await shorten(fs, `${folder}/${name}`)) return true;
+    return false;
+  };
+  return whileGiven(give, run);
+}
+
+/** Runs something again for as long as the disk is full and there is something to give for it. */
+async function whileGiven<T>(give: () => Promise<boolean>, run: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!isDiskFull(error) || !(await give())) throw error;
+    }
+  }
+}
+
+/** Gives back a loan's bytes of a reserve. False: it has none. */
+async function shorten(fs: FileSystem, path: string): Promise<boolean> {
+  const size = await fs.size(path).catch(() => 0);
+  if (size === 0) return false;
+  const file = await fs.open(path, "write");
+  await file.truncate(Math.max(0, size - LOAN_BYTES)).finally(() => file.close());
+  return true;
+}
+
 export class Reserve {
   readonly #fs: FileSystem;
   readonly #folder: string;
@@ -82,14 +119,14 @@ export class Reserve {
    * Runs what a worker cannot begin without; where the disk has no room for it, again with a part of
    * the reserve, and another. Rejects with the disk's error when there is none left.
    */
-  async withLoan<T>(run: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await run();
-      } catch (error) {
-        if (!isDiskFull(error) || !(await this.#giveLoan())) throw error;
-      }
-    }
+  withLoan<T>(run: () => Promise<T>): Promise<T> {
+    const give = () =>
+      this.#inTurn(async () => {
+        const isGiven = await shorten(this.#fs, this.#path);
+        if (isGiven) this.#held = false;
+        return isGiven;
+      });
+    return whileGiven(give, run);
   }
 
   /**
@@ -110,17 +147,6 @@ export class Reserve {
 
   get #lastBytes(): number {
     return Math.floor(this.#bytes * LAST_SHARE);
-  }
-
-  /** False: nothing is held back. */
-  #giveLoan(): Promise<boolean> {
-    return this.#inTurn(async () => {
-      const size = await this.#fs.size(this.#path).catch(() => 0);
-      if (size === 0) return false;
-      this.#held = false;
-      await this.#take(Math.max(0, size - LOAN_BYTES));
-      return true;
-    });
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {

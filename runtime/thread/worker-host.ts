@@ -33,7 +33,7 @@ export interface WorkerHostOptions extends ThreadOptions {
   readonly policy?: Partial<RestartPolicy>;
   /** A worker is ready, for the first time or again; `control` is its fresh control port. */
   readonly onWorkerUp?: (index: number, control: MessagePort) => void;
-  /** A worker ended; everything outstanding with it is unknown. */
+  /** A worker ended; everything outstanding with it is unknown. Not of a host that has failed. */
   readonly onWorkerDown?: (index: number, reason: CoterieError) => void;
   /** A worker ended too often, or cannot start again: the node must stop. Called once. */
   readonly onCrashLoop: (reason: CoterieError) => void;
@@ -210,8 +210,9 @@ export class WorkerHost {
       this.#onExit?.();
       return;
     }
-    this.#options.onWorkerDown?.(index, reason);
+    // Nobody is brought back by a host that has failed; why it has, was said.
     if (this.#phase !== "running" && this.#phase !== "starting") return;
+    this.#options.onWorkerDown?.(index, reason);
     const { clock, random, timers } = this.#options;
     if (reason.code === "DISK_FULL") {
       // Space may come at any time, and the others serve: no number of tries is too many.

@@ -10,16 +10,13 @@ import { requestOf } from "../../actors/gateway/steps.ts";
 import { Executor } from "../../actors/vnode/executor.ts";
 import { Vnode, type VnodeLog } from "../../actors/vnode/vnode.ts";
 import { vnodeId } from "../../actors/vnode/vnode-id.ts";
+import type { RecoveryTarget } from "../../actors/worker/log-replay.ts";
 import { ownsVnode } from "../../actors/worker/ownership.ts";
 import { PartitionLocks } from "../../actors/worker/partition-locks.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
 import { WorkerStats } from "../../actors/worker/worker-stats.ts";
-import {
-  openStorage,
-  type RecoveryTarget,
-  type WorkerStorage,
-} from "../../actors/worker/worker-storage.ts";
+import { openStorage, type WorkerStorage } from "../../actors/worker/worker-storage.ts";
 import { type UpkeepHost, WorkerUpkeep } from "../../actors/worker/worker-upkeep.ts";
 import { ManualClock } from "../../runtime/base/clock.ts";
 import { below, type Random } from "../../runtime/base/prng.ts";

@@ -165,3 +165,23 @@ test("a keyspace keeps its partitions, also while it is not configured", async (
   const again = openDataFolder(options(disk, { partitions: [256, 16, 32] }));
   await assert.rejects(again, code("CONFIG_INVALID", "keyspace 2"));
 });
+
+test("a folder on a full disk is opened with a part of what is held back, or not at all", async () => {
+  const disk = await newDisk();
+  const reserve = `${FOLDER}/reserve-1`;
+  const MB = 1024 * 1024;
+  await openDataFolder(options(disk));
+  disk.put(`${FOLDER}/reserve-0`, Buffer.alloc(0));
+  disk.put(reserve, Buffer.alloc(2 * MB));
+  disk.kill();
+  disk.capacityBytes = disk.usedBytes;
+  const { boot } = await openDataFolder(options(disk));
+  assert.deepEqual([boot, disk.peek(reserve).length], [2, MB]);
+
+  disk.kill();
+  disk.lose(reserve);
+  disk.capacityBytes = disk.usedBytes;
+  const before = disk.paths();
+  await assert.rejects(openDataFolder(options(disk)), code("DISK_FULL", "free some space"));
+  assert.deepEqual(disk.paths(), before);
+});

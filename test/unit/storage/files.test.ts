@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { test } from "node:test";
 import { seeded } from "../../../runtime/base/prng.ts";
 import {
+  diskError,
   type FileSystem,
   isDiskFull,
   replaceFile,
@@ -13,6 +14,7 @@ import {
   systemFiles,
 } from "../../../runtime/storage/files.ts";
 import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { emptyFolder } from "../../support/command-line.ts";
 import { FOLDER, newDisk } from "./support.ts";
 
 interface Subject {
@@ -184,6 +186,38 @@ test("a full disk refuses what does not fit, and only that", async () => {
   assert.throws(() => file.writeSync(Buffer.alloc(200, 1), 0, 200, 900), isDiskFull);
   assert.equal(await file.size(), 1000);
   file.writeSync(Buffer.alloc(1000, 2), 0, 1000, 0);
+});
+
+test("a small file that does not fit leaves nothing behind, and what it was to replace", async () => {
+  const disk = await newDisk();
+  const fs = disk.mount();
+  await replaceFile(fs, FOLDER, "f", Buffer.from("before"));
+  disk.capacityBytes = disk.usedBytes + 3;
+  await assert.rejects(replaceFile(fs, FOLDER, "f", Buffer.from("after")), isDiskFull);
+  assert.deepEqual(await fs.list(FOLDER), ["f"]);
+  assert.equal(String(await fs.readWhole(`${FOLDER}/f`)), "before");
+});
+
+test("a folder in a file's place is to be moved away: nothing is wrong with the disk", async () => {
+  using folder = emptyFolder();
+  const path = `${folder.path}/f`;
+  await systemFiles.makeFolder(path);
+  const uses = [
+    () => replaceFile(systemFiles, folder.path, "f", Buffer.from("f")),
+    () => systemFiles.readWhole(path),
+    () => systemFiles.remove(path),
+  ];
+  for (const use of uses) {
+    const named = async () => {
+      await use().catch((error: unknown) => {
+        throw diskError(error, "use", path);
+      });
+    };
+    await assert.rejects(named(), {
+      code: "DATA_FOLDER_UNREADABLE",
+      message: /a folder is in the file's place; move it away/,
+    });
+  }
 });
 
 test("after a kill everything written is there and earlier handles are dead", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FILE_HEADER_BYTES } from "../../../runtime/storage/journal-format.ts";
-import { append, FOLDER, newDisk, openJournal, turns } from "./support.ts";
+import { append, FOLDER, newDisk, openJournal, recoverStates, turns } from "./support.ts";
 
 const KB = 1024;
 
@@ -59,4 +59,30 @@ test("a full disk gets back the files that wait for another use", async () => {
   while (!journal.full) await write();
   await turns(30);
   assert.ok(disk.paths().length < before);
+});
+
+test("a step that does not fit leaves the disk its last room", async () => {
+  const disk = await newDisk();
+  const sizes = { fileBytes: 2048 * KB, stepBytes: 1024 * KB };
+  const { journal } = await openJournal(disk.mount(), sizes);
+  const before = disk.usedBytes;
+  disk.capacityBytes = before + 1000 * KB;
+  journal.prepare();
+  await turns(500);
+  assert.ok(journal.full);
+  assert.equal(disk.usedBytes, before);
+  await journal.close();
+});
+
+test("a journal that is closed gives back what it has written ahead, and can be read", async () => {
+  const disk = await newDisk();
+  const fs = disk.mount();
+  const { journal } = await openJournal(fs, { fileBytes: 2048 * KB, stepBytes: 1024 * KB });
+  journal.prepare();
+  await turns(500);
+  append(journal, 1, 1, "op");
+  await journal.close();
+  const [file] = journal.files();
+  assert.equal(await fs.size(`${FOLDER}/${file?.name}`), file?.bytes);
+  assert.deepEqual((await recoverStates(fs)).states.get(1), ["op"]);
 });

@@ -25,7 +25,7 @@ async function folderOf(journals: readonly (readonly [boot: number, worker: numb
       },
     },
   });
-  return { fs, surveys: () => surveys };
+  return { disk, fs, surveys: () => surveys };
 }
 
 test("those who are born first are told of earlier boots, and the folder is judged once for all", async () => {
@@ -61,4 +61,19 @@ test("a successor is told of its predecessor's journal, and of no other of this 
   assert.deepEqual(await boots(1), ["1/0"]);
   assert.deepEqual(await boots(1), ["1/0", "2/1"]);
   assert.deepEqual(await boots(0), ["1/0", "2/0"]);
+});
+
+test("what failed starts have left gives its room back before anybody begins, and never later", async () => {
+  const { disk, fs } = await folderOf([[1, 0]]);
+  const { journal } = await openJournal(disk.mount(), { boot: 2, random: seeded(7) });
+  const left = `${FOLDER}/${journal.files()[0]?.name}`;
+  const births = new BirthSurveys({ fs, folder: FOLDER, nodeId: NODE_ID, boot: 3 });
+  // The first one dies at once.
+  const [{ survey }, successor] = await Promise.all([births.of(0), births.of(0)]);
+  assert.deepEqual([survey.files.length, disk.paths().includes(left)], [1, false]);
+  assert.deepEqual(successor.survey, survey);
+
+  const running = await openJournal(disk.mount(), { boot: 3, random: seeded(8) });
+  await births.of(0);
+  assert.ok(disk.paths().includes(`${FOLDER}/${running.journal.files()[0]?.name}`));
 });

@@ -91,6 +91,40 @@ test("a worker that is started on a full disk is lent a part of the reserve, and
   await storage.close();
 });
 
+test("a worker that has room for its first file and a manifest starts, and refuses writes", async () => {
+  const disk = await fullDisk();
+  disk.lose(RESERVE);
+  disk.capacityBytes = disk.usedBytes + 300 * 1024;
+  const { storage, full, vnode } = await startWorker(disk, { boot: 1 });
+  await turns(1000);
+  assert.deepEqual([vnode().partition.sequence, full], [1, [true]]);
+  await storage.close();
+});
+
+test("what a crash may have kept from a full disk is written again to the reserve's room", async () => {
+  const disk = await fullDisk(3 * MB, "os");
+  const { storage, vnode } = await startWorker(disk, { boot: 2 });
+  assert.equal(vnode().partition.sequence, 1);
+  assert.equal(storage.journal.durableThrough, 1);
+  // With a proof behind it: the next start, as full, has nothing to write.
+  assert.equal(storage.journal.writtenThrough, 2);
+  disk.kill();
+  const later = await startWorker(disk, { boot: 3 });
+  assert.equal(later.vnode().partition.sequence, 1);
+});
+
+test("what does not fit in there either is not served: the disk is full", async () => {
+  const disk = await fullDisk(6 * MB, "os");
+  await assert.rejects(startWorker(disk, { boot: 2 }), {
+    code: "DISK_FULL",
+    message: /cannot write again in \/data .* the disk is full; free some space/,
+  });
+  disk.kill();
+  disk.capacityBytes += 32 * MB;
+  const later = await startWorker(disk, { boot: 3 });
+  assert.equal(later.vnode().partition.sequence, 1);
+});
+
 test("a worker that is started where nothing is held back says that the disk is full", async () => {
   const disk = await fullDisk();
   disk.lose(RESERVE);
