@@ -6,6 +6,7 @@
  * after that.
  */
 import type { Clock } from "../../runtime/base/clock.ts";
+import { CoterieError } from "../../runtime/base/errors.ts";
 import type { SnapshotConfig } from "../../runtime/config.ts";
 import type { FileSystem } from "../../runtime/storage/files.ts";
 import { SnapshotWriter } from "../../runtime/storage/snapshot.ts";
@@ -43,7 +44,10 @@ export interface SnapshotsOptions {
   isRoomShort(): boolean;
   /** Makes the manifest name these. */
   taken(snapshots: readonly TakenSnapshot[]): Promise<void>;
-  /** A snapshot could not be written; it is tried again with the next one that is due. */
+  /**
+   * A snapshot could not be written; it is tried again with the next one that is due. Told once where
+   * the others could not be written either.
+   */
   failed(error: unknown): void;
 }
 
@@ -83,12 +87,13 @@ export class Snapshots {
     this.want(vnode);
   }
 
-  /** Asks for the snapshots that are due: the log is longer than the table. */
+  /** Asks for the snapshots that are due: the log is longer than the table, or a damaged one waits. */
   wantDue(vnodes: Iterable<Vnode>): void {
     const { logBytesMin } = this.#options.config;
     for (const vnode of vnodes) {
       const due = Math.max(logBytesMin, vnode.table.heap.bytesUsed);
-      if (vnode.logBytes > due && !this.#queue.has(vnode.id)) this.want(vnode);
+      const isDue = vnode.logBytes > due || this.#renewed.has(vnode.id);
+      if (isDue && !this.#queue.has(vnode.id)) this.want(vnode);
     }
   }
 
@@ -107,6 +112,7 @@ export class Snapshots {
   }
 
   async #run(): Promise<void> {
+    let isGivenUp = false;
     while (this.#queue.size > 0) {
       const [id] = this.#queue;
       if (this.#options.clock.monotonicMs() > this.#stopAtMs) this.#queue.clear();
@@ -117,20 +123,25 @@ export class Snapshots {
         if (this.#done.length >= batch) await this.#publish();
       } catch (error) {
         this.#options.failed(error);
+        // Nor has the disk, or the folder, a place for the others; a short room may have.
+        isGivenUp = error instanceof CoterieError && !this.#options.isRoomShort();
+        if (isGivenUp) this.#queue.clear();
+        else this.#renewed.delete(id as number);
       }
       this.#queue.delete(id as number);
     }
     try {
       await this.#publish();
     } catch (error) {
-      this.#options.failed(error);
+      if (!isGivenUp) this.#options.failed(error);
     }
   }
 
   async #take(id: number): Promise<void> {
     const { fs, folder, clock, pause, find } = this.#options;
     const vnode = find(id);
-    const isRenewed = this.#renewed.delete(id);
+    const isRenewed = this.#renewed.has(id);
+    if (vnode === undefined) this.#renewed.delete(id);
     if (vnode === undefined || (vnode.logBytes === 0 && !isRenewed)) return;
     // A scan would settle what is under a cut in one turn.
     const { table } = vnode.partition;
@@ -161,6 +172,7 @@ export class Snapshots {
       const { name } = await writer.finish();
       vnode.logBytes -= logBytes;
       vnode.snapshotSequence = sequence;
+      this.#renewed.delete(id);
       this.#done.push({ vnodeId: id, name, sequence });
       this.count++;
       this.lastAtMs = clock.now();

@@ -295,9 +295,10 @@ export class WorkerStorage {
     await this.#writeManifest();
   }
 
-  /** Makes everything durable and closes the files. */
-  close(): Promise<void> {
-    return this.journal.close();
+  /** Makes everything durable where the next start finds it, and closes the files. */
+  async close(): Promise<void> {
+    await this.journal.checkPlace();
+    await this.journal.close();
   }
 }
 

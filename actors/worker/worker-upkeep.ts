@@ -104,7 +104,10 @@ export class WorkerUpkeep {
       isSweeping: () => host.isSweeping && !storage.journal.isShort,
       soon: (run) => void setImmediate(run),
       schedule: () => host.schedule(),
-      clean: () => void this.#clean(),
+      clean: () => {
+        void storage.journal.checkPlace();
+        void this.#clean();
+      },
       interval: keyspaces.some((keyspace) => keyspace.durability === "interval")
         ? { everyMs: journal.intervalMs, sync: () => storage.journal.syncNow() }
         : null,
@@ -135,6 +138,7 @@ export class WorkerUpkeep {
   /** Ends the chores; takes the snapshots that shorten the next start, and drops what they replace. */
   async stop(): Promise<void> {
     this.#chores.stop();
+    await this.#storage.journal.checkPlace();
     await this.#snapshots.beforeStop(this.#host.everyVnode());
     await this.#clean();
   }

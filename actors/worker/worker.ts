@@ -130,11 +130,13 @@ async function start(): Promise<void> {
 
 /**
  * The disk failed under the journal: what waits for it is unknown, so every connection ends without
- * an answer; the successor of this worker recovers what is proven.
+ * an answer; the successor of this worker recovers what is proven. There is none if the files are
+ * gone: it would serve what is in their place.
  */
 async function journalFailed(error: CoterieError): Promise<void> {
   for (const server of servers) server.close();
   for (const client of runtime?.clients.values() ?? []) client.connection?.destroy();
+  if (error.code === "DATA_FOLDER_FOREIGN") context.cannotStart(error);
   await storage?.distrust();
   throw error;
 }

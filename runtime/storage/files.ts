@@ -29,6 +29,8 @@ export interface File extends ReadFile {
   /** Makes what was written before this call durable (fdatasync on the pool). */
   sync(done: (error: Error | undefined) => void): void;
   truncate(bytes: number): Promise<void>;
+  /** False: its path leads to another file by now, or to none. A disk that does not say is no proof. */
+  isInPlace(): Promise<boolean>;
 }
 
 /** Opens files to read. */
@@ -112,12 +114,25 @@ export function diskError(error: unknown, doing: string, path: string): CoterieE
     case "ENOTDIR":
     case "ELOOP":
       return failed("DATA_FOLDER_UNREADABLE", "give this user the right to read and write it");
+    case "ENOENT":
+      return failed("DATA_FOLDER_UNREADABLE", "it is not there: was the data folder moved away?");
     case "EISDIR":
     case "ERR_FS_EISDIR":
       return failed("DATA_FOLDER_UNREADABLE", "a folder is in the file's place; move it away");
     default:
       return failed("DISK_FAILED", "look at the system's log and check the disk");
   }
+}
+
+/** A file that a running node writes was removed or renamed, or its folder was. */
+export function displaced(path: string): CoterieError {
+  return new CoterieError(
+    "DATA_FOLDER_FOREIGN",
+    `${path} is not in its place any more: the data folder, or what is in it, was removed, renamed ` +
+      "or replaced while the node ran, and what is written now would be lost with the process. Put " +
+      "it back, or restore a backup, and start again",
+    { detail: { path } },
+  );
 }
 
 /**
@@ -145,40 +160,8 @@ export async function replaceFile(
   await fs.syncFolder(folder);
 }
 
-/** A file's bytes up to a limit; zeros where the disk does not give them. */
-export async function readWhatIsThere(
-  fs: FileSystem,
-  path: string,
-  limit: number,
-  unreadable: (offset: number) => void,
-): Promise<Buffer> {
-  const file = await fs.open(path, "read");
-  try {
-    const length = Math.min(await file.size(), limit);
-    const bytes = Buffer.alloc(length);
-    try {
-      await file.read(bytes, 0, length, 0);
-    } catch (error) {
-      if (systemCode(error) !== "EIO") throw error;
-      for (let at = 0; at < length; at += PIECE_BYTES) {
-        const piece = Math.min(PIECE_BYTES, length - at);
-        await file.read(bytes, at, piece, at).catch(() => {
-          bytes.fill(0, at, at + piece);
-          unreadable(at);
-        });
-      }
-    }
-    return bytes;
-  } finally {
-    await file.close();
-  }
-}
-
 /** Ends the names of files that are not whole yet; a start removes what was left behind. */
 export const TEMPORARY_SUFFIX = ".tmp";
-
-/** Bytes that are read at a time where a whole file cannot be read. */
-const PIECE_BYTES = 4096;
 
 /** Most bytes in one system call: Linux stops at 2 GiB - 4 KiB. */
 const CALL_BYTES_MAX = 1 << 30;
@@ -246,6 +229,21 @@ class NodeFile implements File {
   truncate(bytes: number): Promise<void> {
     return new Promise((resolve, reject) => {
       nodeFs.ftruncate(this.#fd, bytes, (error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  isInPlace(): Promise<boolean> {
+    return new Promise((resolve) => {
+      nodeFs.stat(this.path, { bigint: true }, (error, there) => {
+        // Another error says nothing of where the file is.
+        if (error) resolve(!["ENOENT", "ENOTDIR"].includes(error.code ?? ""));
+        else if (this.#fd === -1) resolve(true);
+        else {
+          nodeFs.fstat(this.#fd, { bigint: true }, (failed, here) => {
+            resolve(failed !== null || (there.ino === here.ino && there.dev === here.dev));
+          });
+        }
+      });
     });
   }
 

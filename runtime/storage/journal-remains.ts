@@ -7,7 +7,7 @@
  * manifest accepts) is not handed over.
  */
 import { type Damage, unknownFormat } from "./damage.ts";
-import { type FileSystem, readWhatIsThere } from "./files.ts";
+import type { FileSystem } from "./files.ts";
 import {
   decodeFileHeader,
   decodeFrameHeader,
@@ -28,6 +28,7 @@ import {
 } from "./journal-gaps.ts";
 import { SegmentTrail } from "./loose-frames.ts";
 import type { Manifests } from "./manifest.ts";
+import { readWhatIsThere } from "./readable.ts";
 import { isLeftover, lowestListed } from "./survey.ts";
 
 export interface RemainsOptions {

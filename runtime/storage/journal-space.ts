@@ -116,6 +116,14 @@ export class JournalSpace {
     return new JournalSpace(options, events, first);
   }
 
+  /** False: the current file is not where the next start would look for it. */
+  async isInPlace(): Promise<boolean> {
+    const { file } = this.current;
+    const isInPlace = await file.isInPlace();
+    // Who has been left may have been renamed for another use.
+    return isInPlace || this.#closed || this.current.file !== file;
+  }
+
   /** Whether a frame of `length` bytes can be written at `position` of the current file now. */
   room(position: number, length: number): Room {
     this.#position = position;

@@ -10,7 +10,7 @@
  * a failed write or sync nothing is written again: `onFailed` says how far the files are trusted.
  */
 import type { FileUse } from "./file-space.ts";
-import { diskError, isDiskFull } from "./files.ts";
+import { diskError, displaced, isDiskFull } from "./files.ts";
 import { FrameArena } from "./frame-arena.ts";
 import { FrameHeaders } from "./frame-headers.ts";
 import { FILE_HEADER_BYTES, FRAME_HEADER_BYTES, SECTOR_BYTES } from "./journal-format.ts";
@@ -267,6 +267,12 @@ export class Journal {
       if (!isDiskFull(error)) this.#fail(error);
       return false;
     }
+  }
+
+  /** Fails the journal if its file has been moved away: what goes there is lost with the process. */
+  async checkPlace(): Promise<void> {
+    const { path } = this.#space.current.file;
+    if (!this.#dead && !(await this.#space.isInPlace())) this.#fail(displaced(path));
   }
 
   /** Offers a file for another use: in no manifest, read by nobody. */

@@ -353,6 +353,7 @@ export class MemoryDisk {
           this.#enter(run, "truncate", path);
           inode.truncate(bytes);
         }),
+      isInPlace: () => this.#pool(run, () => this.#names.get(path) === inode).catch(() => true),
       size: () => this.#pool(run, () => inode.size),
       close: () => {
         open = false;

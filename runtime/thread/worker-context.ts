@@ -62,7 +62,7 @@ export interface WorkerContext {
   openPorts(): void;
   /** Opens the ports, if they are not open, and tells the host that this worker serves. */
   ready(): void;
-  /** Tells the host why there is no point in another try (a bad folder), then ends the thread. */
+  /** Tells the host why there is no point in another try (a bad folder), then ends the thread, at once. */
   cannotStart(error: CoterieError): void;
 }
 

@@ -212,6 +212,11 @@ export class WorkerHost {
     }
     // Nobody is brought back by a host that has failed; why it has, was said.
     if (this.#phase !== "running" && this.#phase !== "starting") return;
+    if (reason.code === "DATA_FOLDER_FOREIGN") {
+      // A successor would serve what is in the folder's place now.
+      this.#giveUp(reason);
+      return;
+    }
     this.#options.onWorkerDown?.(index, reason);
     const { clock, random, timers } = this.#options;
     if (reason.code === "DISK_FULL") {

@@ -87,6 +87,21 @@ for (const { name, run } of subjects) {
       await (await fs.create(`${folder}/a`, "replace")).close();
     }));
 
+  test(`${name} files know whether their path still leads to them`, () =>
+    run(async (fs, folder) => {
+      const file = await fs.create(`${folder}/a`, "new");
+      assert.ok(await file.isInPlace());
+      await fs.rename(`${folder}/a`, `${folder}/b`);
+      assert.ok(!(await file.isInPlace()), "it was moved away");
+      const other = await fs.create(`${folder}/a`, "new");
+      assert.ok(!(await file.isInPlace()), "another one is there");
+      assert.ok(await other.isInPlace());
+      await fs.remove(`${folder}/a`);
+      assert.ok(!(await other.isInPlace()), "it was removed");
+      await file.close();
+      await other.close();
+    }));
+
   test(`${name} folders are made with their parents and may exist`, () =>
     run(async (fs, folder) => {
       await fs.makeFolder(`${folder}/x/y`);

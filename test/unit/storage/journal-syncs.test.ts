@@ -20,6 +20,7 @@ function fakeFile(number: number): { file: JournalFile; pending: Done[]; closed:
     sync: (done) => void pending.push(done),
     read: async () => 0,
     truncate: async () => undefined,
+    isInPlace: async () => true,
     size: async () => 0,
     close: async () => {
       closed = true;

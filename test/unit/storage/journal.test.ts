@@ -4,6 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { AssertionError } from "../../../runtime/base/assert.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
+import type { CoterieError } from "../../../runtime/base/errors.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
 import { Reserve } from "../../../runtime/storage/reserve.ts";
@@ -242,6 +243,20 @@ test("the reserve is whole again before the journal takes new space", async () =
   disk.capacityBytes += 100_000;
   clock.advance(5000);
   await until(() => !journal.full);
+});
+
+test("a journal whose file was moved away takes nothing more, and says what became of it", async () => {
+  const disk = await newDisk();
+  const errors: CoterieError[] = [];
+  const { journal } = await openJournal(disk.mount(), { onFailed: (error) => errors.push(error) });
+  await journal.checkPlace();
+  assert.ok(!journal.dead);
+  disk.lose(`${FOLDER}/${journal.files()[0]?.name}`);
+  await journal.checkPlace();
+  await journal.checkPlace();
+  assert.deepEqual([journal.dead, journal.open(1, 1, 10), errors.length], [true, -1, 1]);
+  assert.equal(errors[0]?.code, "DATA_FOLDER_FOREIGN");
+  assert.match(errors[0]?.message ?? "", /\.log is not in its place any more: .* and start again/);
 });
 
 test("a failed sync is never acknowledged and kills the journal", async () => {

@@ -233,6 +233,21 @@ test("a successor that finds the disk full is no crash loop: it is tried until t
   await host.stop(5_000);
 });
 
+test("a worker whose folder is another one by now has no successor: the host gives up at once", async () => {
+  const gone = new CoterieError("DATA_FOLDER_FOREIGN", "not ours any more");
+  const { host, downs, crashLoops, starts } = echoHost({
+    args: (_index, start) => {
+      if (start > 1) throw gone;
+      return {};
+    },
+  });
+  await host.start();
+  await host.kill(0);
+  await until(() => crashLoops.length > 0, "the host gives up");
+  assert.deepEqual([starts, downs.length, crashLoops], [[2], 1, [gone]]);
+  await host.stop(5_000);
+});
+
 test("threads may come up before their host: it takes them over, and hears of one that died", async () => {
   const threads = newThreads({ entry: ENTRY, workers: 2 });
   await threads[1]?.terminate();

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { Snapshots, type TakenSnapshot } from "../../../actors/worker/snapshots.ts";
 import type { WorkerLog } from "../../../actors/worker/worker-log.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
@@ -85,4 +86,39 @@ test("where room is short, the manifest names each snapshot before the next one 
     await snapshots.idle();
     assert.deepEqual(batches, short ? [1, 1, 1] : [3]);
   }
+});
+
+test("a disk that takes no snapshot is told once a round, and damaged ones are tried again", async () => {
+  const disk = await newDisk();
+  const make = vnodeMaker({ append: () => undefined } as unknown as WorkerLog, seeded(1));
+  const vnodes = [1, 2, 3].map(make);
+  const taken: number[] = [];
+  let failures = 0;
+  const snapshots = new Snapshots({
+    fs: disk.mount(),
+    folder: FOLDER,
+    clock: new ManualClock(NOW),
+    config: { logBytesMin: 1_000_000 },
+    find: (id) => vnodes[id - 1],
+    pause: () => Promise.resolve(),
+    isRoomShort: () => false,
+    taken: async (more) => void taken.push(...more.map(({ vnodeId }) => vnodeId)),
+    failed: () => void failures++,
+  });
+  disk.fault = ({ kind }) => (kind === "create" ? "ENOENT" : undefined);
+  for (const vnode of vnodes) {
+    setStrings(vnode.partition, [["key", "value"]]);
+    snapshots.want(vnode);
+  }
+  snapshots.renew(vnodes[2] as Vnode);
+  await snapshots.idle();
+  assert.equal(failures, 1);
+
+  disk.fault = () => undefined;
+  snapshots.wantDue(vnodes);
+  await snapshots.idle();
+  assert.deepEqual([failures, taken], [1, [3]]);
+  snapshots.wantDue(vnodes);
+  await snapshots.idle();
+  assert.deepEqual(taken, [3]);
 });
