@@ -31,7 +31,7 @@ async function openWorker(context: TestContext) {
   );
   const args = { config, nodeId: "00112233445566aa", boot: 1, folder } as WorkerArgs;
   const syncTimes = new SyncTimes(new ManualClock());
-  const events = { onDurable: () => undefined, onFailed: fail, onFull: fail, syncTimes };
+  const events = { onDurable: () => undefined, onFailed: fail, onFull: () => undefined, syncTimes };
   const machine = { fs: systemFiles, timers: systemTimers, random: seeded(1) };
   const found = await surveyFolder({ ...args, fs: systemFiles });
   const storage = await openStorage({ args, index: 0, found, ...machine, events });
