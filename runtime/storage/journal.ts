@@ -20,7 +20,7 @@ import { JournalSyncs } from "./journal-syncs.ts";
 import type { AcceptedFile } from "./manifest.ts";
 
 /** What is left on a full disk for what was begun before that was known. */
-const FULL_LEFT_BYTES_MIN = 256 * 1024;
+const FULL_LEFT_BYTES_MIN = 64 * 1024;
 
 export class Journal {
   readonly #options: JournalOptions;
