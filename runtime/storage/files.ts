@@ -59,6 +59,8 @@ export interface FileSystem {
   /** Bytes of a file. */
   size(path: string): Promise<number>;
   readWhole(path: string): Promise<Buffer>;
+  /** Bytes that files may still take on a folder's disk; a quota may leave less. */
+  freeBytes(folder: string): Promise<number>;
   /** The one name of a folder, whatever links lead to it. */
   realPath(path: string): Promise<string>;
 }
@@ -79,6 +81,11 @@ export function systemCode(error: unknown): string | undefined {
 /** The same of what caused an error, if something did. */
 export function causeCode(error: unknown): string | undefined {
   return systemCode(error instanceof Error && error.cause !== undefined ? error.cause : error);
+}
+
+/** What a write says on a full disk, of one that is not tried. */
+export function noRoom(bytes: number): Error {
+  return Object.assign(new Error(`no room for ${bytes} bytes`), { code: "ENOSPC" });
 }
 
 /** Whether the disk, or the user's share of it, has no room left. */
@@ -392,5 +399,9 @@ export const systemFiles: FileSystem = {
   },
   size: async (path) => (await nodeFs.promises.stat(path)).size,
   readWhole: (path) => nodeFs.promises.readFile(path),
+  async freeBytes(folder) {
+    const { bavail, bsize } = await nodeFs.promises.statfs(folder);
+    return bavail * bsize;
+  },
   realPath: (path) => nodeFs.promises.realpath(path),
 };

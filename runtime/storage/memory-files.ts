@@ -135,6 +135,8 @@ export class MemoryDisk {
       syncFolder: (path) => call("syncFolder", path, () => this.#syncFolder(path)),
       size: (path) => call("read", path, () => this.#find(path).contents().length),
       readWhole: (path) => call("read", path, () => this.#find(path).contents()),
+      freeBytes: (path) =>
+        call("read", path, () => Math.max(0, this.capacityBytes - this.usedBytes)),
       realPath: (path) => call("read", path, () => path),
     };
   }

@@ -12,6 +12,7 @@ import {
   type File,
   type FileSystem,
   isDiskFull,
+  noRoom,
   synced,
   systemCode,
   unlessDiskFull,
@@ -183,6 +184,9 @@ export class Reserve {
       await file.truncate(bytes);
       return;
     }
+    // Who tries in vain takes nobody's room meanwhile.
+    const isRoom = (await this.#fs.freeBytes(this.#folder)) >= bytes - before;
+    if (!isRoom) throw noRoom(bytes - before);
     try {
       // What an earlier start left is written again, in its place: a copy may have holes there.
       const zeros = Buffer.alloc(Math.min(PIECE_BYTES, bytes));

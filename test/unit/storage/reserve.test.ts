@@ -54,6 +54,22 @@ test("a reserve that is not whole again keeps its last part back all the same", 
   assert.equal(disk.peek("/data/reserve-0").length, BYTES);
 });
 
+test("space that is not there is not tried to be taken: others have it", async () => {
+  const { disk, reserve, room, take } = await fullDisk();
+  await reserve.lend(always, async (giveLast) => {
+    await giveLast();
+    take(BYTES / 2);
+  });
+  const left = room();
+  let least = left;
+  disk.fault = () => {
+    least = Math.min(least, room());
+    return undefined;
+  };
+  await reserve.restore();
+  assert.deepEqual([reserve.held, room(), least], [false, left, left]);
+});
+
 test("nothing is lent to cleaning that is not needed any more", async () => {
   const { reserve } = await fullDisk();
   await reserve.lend(
