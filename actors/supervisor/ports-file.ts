@@ -1,6 +1,7 @@
 /** `ports.json` in the data folder: says where a running node listens, for tools. */
 import type { NodePorts } from "../../runtime/config.ts";
-import { diskError, type FileSystem, replaceFile } from "../../runtime/storage/files.ts";
+import { diskError, type FileSystem } from "../../runtime/storage/files.ts";
+import { replaceFile } from "../../runtime/storage/replace-file.ts";
 
 const PORTS_NAME = "ports.json";
 

@@ -9,9 +9,10 @@ import { CoterieError } from "../base/errors.ts";
 import type { Random } from "../base/prng.ts";
 import { isRecord, openJson, sealText } from "./checked-text.ts";
 import { corrupt, unknownFormat } from "./damage.ts";
-import { diskError, type FileSystem, replaceFile, systemCode, TEMPORARY_SUFFIX } from "./files.ts";
+import { diskError, type FileSystem, systemCode } from "./files.ts";
 import { type FolderLock, LOCK_NAME, type TakeFolderLock } from "./folder-lock.ts";
 import { randomId } from "./journal-space.ts";
+import { replaceFile, TEMPORARY_SUFFIX } from "./replace-file.ts";
 import { withAnyLoan } from "./reserve.ts";
 
 export const NODE_FORMAT = 1;

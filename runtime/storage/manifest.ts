@@ -9,7 +9,8 @@
 import { CoterieError } from "../base/errors.ts";
 import { isRecord, openJson, sealText } from "./checked-text.ts";
 import { corrupt, type Damage, damageOf, unknownFormat } from "./damage.ts";
-import { diskError, type FileSystem, replaceFile } from "./files.ts";
+import { diskError, type FileSystem } from "./files.ts";
+import { replaceFile } from "./replace-file.ts";
 
 export const MANIFEST_FORMAT = 1;
 

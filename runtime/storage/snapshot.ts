@@ -11,14 +11,8 @@ import type { CoterieError } from "../base/errors.ts";
 import { checksum } from "../base/hash.ts";
 import { corrupt, unknownFormat } from "./damage.ts";
 import { FileWindow } from "./file-window.ts";
-import {
-  diskError,
-  type File,
-  type FileReader,
-  type FileSystem,
-  synced,
-  TEMPORARY_SUFFIX,
-} from "./files.ts";
+import { diskError, type File, type FileReader, type FileSystem, synced } from "./files.ts";
+import { TEMPORARY_SUFFIX } from "./replace-file.ts";
 
 export const SNAPSHOT_FORMAT = 1;
 // limits:

@@ -8,12 +8,12 @@ import {
   diskError,
   type FileSystem,
   isDiskFull,
-  replaceFile,
   synced,
   systemCode,
   systemFiles,
 } from "../../../runtime/storage/files.ts";
 import { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { replaceFile } from "../../../runtime/storage/replace-file.ts";
 import { emptyFolder } from "../../support/command-line.ts";
 import { FOLDER, newDisk } from "./support.ts";
 
