@@ -18,6 +18,8 @@ const BETTER = 0.02;
 const CLEAR = 0.06;
 /** A comparison says no more than this: the load may have changed in the middle of it. */
 const LOG_RATIO_MAX = 0.3;
+/** Amounts of two runs of one way that are further apart: another load, of which nothing is known. */
+const SAME_LOAD_MAX = 3;
 /** Weight of the newest comparison. */
 const NEWEST = 0.3;
 
@@ -31,6 +33,8 @@ export class Trial {
   #rounds = 0;
   #amount = 0;
   #beganMs = 0;
+  /** What the last run of each way gave; 0: there was none. */
+  readonly #lastAmounts: [first: number, second: number] = [0, 0];
   /** Runs left before the next comparison. */
   #resting = 0;
   /** Rate of a comparison's first run; 0: that one has not ended. */
@@ -47,6 +51,13 @@ export class Trial {
     this.#amount += amount;
     if (this.#rounds < SETTLING_ROUNDS + RUN_ROUNDS) return;
     this.#rounds = 0;
+    const way = this.isSecond ? 1 : 0;
+    const last = this.#lastAmounts[way];
+    this.#lastAmounts[way] = this.#amount;
+    if (last > 0 && !isSameLoad(last, this.#amount)) {
+      this.#forget();
+      return;
+    }
     if (this.#resting > 0) {
       this.#resting--;
       return;
@@ -58,6 +69,13 @@ export class Trial {
       return;
     }
     this.#compare(this.isSecond ? rate / this.#firstRate : this.#firstRate / rate);
+  }
+
+  #forget(): void {
+    this.isSecond = false;
+    this.#comparisons = 0;
+    this.#resting = 0;
+    this.#firstRate = 0;
   }
 
   /** The second way gave so many times as much as the first. */
@@ -72,4 +90,8 @@ export class Trial {
     this.isSecond = this.#gain > BETTER;
     this.#resting = Math.abs(this.#gain) > CLEAR ? LONG_REST_RUNS : REST_RUNS;
   }
+}
+
+function isSameLoad(a: number, b: number): boolean {
+  return a <= b * SAME_LOAD_MAX && b <= a * SAME_LOAD_MAX;
 }

@@ -4,9 +4,8 @@ import { test } from "node:test";
 import { below, seeded } from "../../../runtime/base/prng.ts";
 import { Trial } from "../../../runtime/storage/trial.ts";
 
-/** A trial whose rounds give 100 each, in times that the test says. */
-function rounds() {
-  const trial = new Trial();
+/** A trial whose rounds give so much each, in times that the test says. */
+function rounds(trial = new Trial(), amount = 100) {
   let nowMs = 0;
   /** The part of so many rounds that went the second way. */
   return (count: number, tookMs: (isSecond: boolean) => number): number => {
@@ -14,7 +13,7 @@ function rounds() {
     for (let i = 0; i < count; i++) {
       if (trial.isSecond) second++;
       nowMs += tookMs(trial.isSecond);
-      trial.ended(nowMs, 100);
+      trial.ended(nowMs, amount);
     }
     return second / count;
   };
@@ -47,6 +46,15 @@ test("when the other way gets better, it is gone soon", () => {
   run(3_000, (isSecond) => (isSecond ? 1.2 : 1));
   const second = run(10_000, (isSecond) => (isSecond ? 1.2 : 1));
   assert.ok(second < 0.1, `${second}`);
+});
+
+test("what is known of one load counts for nothing with another", () => {
+  const trial = new Trial();
+  rounds(trial)(10_000, (isSecond) => (isSecond ? 1 : 1.2));
+  const second = rounds(trial, 1_000)(600, (isSecond) => (isSecond ? 1.2 : 1));
+  assert.ok(second < 0.35, `${second}`);
+  const similar = rounds(trial, 2_500)(600, (isSecond) => (isSecond ? 1.2 : 1));
+  assert.ok(similar < 0.1, `${similar}`);
 });
 
 test("a long break in the middle of a comparison says little about the ways", () => {
