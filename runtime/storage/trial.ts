@@ -10,7 +10,7 @@ const RUN_ROUNDS = 24;
 const SETTLING_ROUNDS = 3;
 /** Runs between two comparisons: where it is not clear which way is better, and where it is. */
 const REST_RUNS = 6;
-const LONG_REST_RUNS = 14;
+const LONG_REST_RUNS = 30;
 /** Comparisons before the first rest. */
 const COMPARISONS_MIN = 3;
 /** Logarithms of the ratio of the two rates: from which one the second way is better, and clearly. */
