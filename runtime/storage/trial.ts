@@ -85,7 +85,7 @@ export class Trial {
     const weight = Math.max(1 / this.#comparisons, NEWEST);
     const logRatio = Math.max(-LOG_RATIO_MAX, Math.min(Math.log(ratio), LOG_RATIO_MAX));
     this.#gain += (logRatio - this.#gain) * weight;
-    // The next comparison begins where this one ended: the two ways take turns at going first.
+    // The next one begins as this one ended: without a rest, the two ways take turns at going first.
     if (this.#comparisons < COMPARISONS_MIN) return;
     this.isSecond = this.#gain > BETTER;
     this.#resting = Math.abs(this.#gain) > CLEAR ? LONG_REST_RUNS : REST_RUNS;

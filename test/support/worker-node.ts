@@ -8,6 +8,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { MessageChannel } from "node:worker_threads";
 import type { KeyCommand } from "../../actors/command.ts";
 import type { CommandEntry } from "../../actors/command-table.ts";
+import type { Outcome } from "../../actors/gateway/exchange.ts";
 import { BirthSurveys } from "../../actors/supervisor/birth-surveys.ts";
 import { SyncTimes } from "../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
@@ -202,4 +203,21 @@ export class WorkerNode {
     for (const port of this.#ports.flat()) port.peerDied();
     this.#folder[Symbol.dispose]();
   }
+}
+
+/**
+ * Stands between a worker and what it asks others: `answer` says what comes back, `pass` asks them.
+ * Returns what ends that.
+ */
+export function intercept(
+  { exchange }: WorkerRuntime,
+  answer: (kind: number, message: Buffer, pass: () => Promise<Outcome>) => Promise<Outcome>,
+): () => void {
+  const { request } = exchange;
+  exchange.request = (peer, kind, message, nowMs) => {
+    return answer(kind, message, () => request.call(exchange, peer, kind, message, nowMs));
+  };
+  return () => {
+    exchange.request = request;
+  };
 }

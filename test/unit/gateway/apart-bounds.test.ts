@@ -13,7 +13,7 @@ import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { KEYS_TOO_LARGE, Participant } from "../../../actors/worker/participant.ts";
 import { keyOn, partitionOfKey } from "../../support/placement.ts";
 import type { Plain } from "../../support/resp.ts";
-import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
+import { intercept, NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
 /** Keys of the second and the third of three workers. */
 const [HERE, THERE] = [1, 2].map((owner) => keyOn(owner, 3, "k", 0, NODE_PARTITIONS)) as [
@@ -90,16 +90,14 @@ test("what is left of that memory is told to the next worker", async () => {
   using client = await node.connect(0);
   const [worker] = node.workers;
   assert.ok(worker);
-  const { exchange } = worker;
-  const request = exchange.request.bind(exchange);
   const left: number[] = [];
-  exchange.request = (owner, kind, message, nowMs) => {
+  intercept(worker, (kind, message, pass) => {
     if (kind === MESSAGE_PREPARE) {
       const { contentBytesMax } = worker.unpack(message) as PrepareMessage;
       left.push(contentBytesMax);
     }
-    return request(owner, kind, message, nowMs);
-  };
+    return pass();
+  });
   await client.pipeline(["SET", HERE, "four"], ["COPY", HERE, THERE]);
   assert.deepEqual(left, [CONTENT_BYTES_MAX, CONTENT_BYTES_MAX - 4]);
 });

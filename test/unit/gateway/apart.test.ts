@@ -10,7 +10,7 @@ import { pack } from "../../../runtime/codec/pack.ts";
 import { keyOn } from "../../support/placement.ts";
 import type { Plain } from "../../support/resp.ts";
 import { until } from "../../support/until.ts";
-import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
+import { intercept, NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
 /** Keys on all of three workers: four that are mostly lists, four sets, four strings, hashes, zsets. */
 const KEYS = Array.from({ length: 20 }, (_, i) => `k${i}`);
@@ -196,16 +196,12 @@ for (const { what, outcome, error } of FAILED_PEEKS) {
     await client.call("RPUSH", HERE, "a");
     const [worker] = node.workers;
     assert.ok(worker);
-    const { exchange } = worker;
-    const request = exchange.request.bind(exchange);
-    exchange.request = (owner, kind, message, nowMs) => {
-      return kind === MESSAGE_COMMIT
-        ? Promise.resolve(outcome)
-        : request(owner, kind, message, nowMs);
-    };
+    const end = intercept(worker, (kind, _message, pass) => {
+      return kind === MESSAGE_COMMIT ? Promise.resolve(outcome) : pass();
+    });
     const refused = await client.call("RPOPLPUSH", HERE, THERE);
     assert.match(JSON.stringify(refused), error);
-    exchange.request = request;
+    end();
     assert.equal(await client.call("RPOPLPUSH", HERE, THERE), "a");
   });
 }
@@ -221,13 +217,9 @@ for (const { what, outcome, error } of UNSECURED) {
     using client = await node.connect(0);
     const [worker] = node.workers;
     assert.ok(worker);
-    const { exchange } = worker;
-    const request = exchange.request.bind(exchange);
-    exchange.request = (owner, kind, message, nowMs) => {
-      return kind === MESSAGE_SYNC
-        ? Promise.resolve(outcome)
-        : request(owner, kind, message, nowMs);
-    };
+    intercept(worker, (kind, _message, pass) => {
+      return kind === MESSAGE_SYNC ? Promise.resolve(outcome) : pass();
+    });
     const refused = await client.call("MSET", HERE, "a", THERE, "b");
     assert.match(JSON.stringify(refused), error);
     assert.deepEqual(await client.call("MGET", HERE, THERE), [null, null]);
@@ -239,12 +231,10 @@ test("what was peeked at counts for nothing once a worker that had locked it has
   using client = await node.connect(0);
   const [worker] = node.workers;
   assert.ok(worker);
-  const { cross, exchange } = worker;
-  const request = exchange.request.bind(exchange);
-  exchange.request = (owner, kind, message, nowMs) => {
-    if (kind === MESSAGE_COMMIT) cross.workerDied(1);
-    return request(owner, kind, message, nowMs);
-  };
+  intercept(worker, (kind, _message, pass) => {
+    if (kind === MESSAGE_COMMIT) worker.cross.workerDied(1);
+    return pass();
+  });
   const refused = await client.call("SINTER", HERE, THERE);
   assert.match(JSON.stringify(refused), /TRYAGAIN a worker thread of this transaction restarts/);
 });
@@ -311,14 +301,12 @@ test("a move between lists of two workers carries the element, whatever the list
   await client.pipeline(["RPUSH", HERE, ...elements], ["RPUSH", THERE, ...elements]);
   const [worker] = node.workers;
   assert.ok(worker);
-  const { exchange } = worker;
-  const request = exchange.request.bind(exchange);
   const sizes: number[] = [];
-  exchange.request = async (owner, kind, message, nowMs) => {
-    const outcome = await request(owner, kind, message, nowMs);
+  intercept(worker, async (_kind, message, pass) => {
+    const outcome = await pass();
     sizes.push(message.length + (outcome.kind === "failed" ? 0 : outcome.bytes.length));
     return outcome;
-  };
+  });
   assert.equal(await client.call("LMOVE", HERE, THERE, "LEFT", "RIGHT"), "element 0");
   assert.ok(Math.max(...sizes) < 1000, `messages of ${sizes} bytes`);
 });

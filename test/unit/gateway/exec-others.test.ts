@@ -12,7 +12,7 @@ import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { Participant } from "../../../actors/worker/participant.ts";
 import { keyOn, partitionOfKey, slotOfKey } from "../../support/placement.ts";
 import { until } from "../../support/until.ts";
-import { NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
+import { intercept, NODE_PARTITIONS, WorkerNode } from "../../support/worker-node.ts";
 
 const partitionOf = (key: string) => partitionOfKey(key, NODE_PARTITIONS);
 /** Keys of the two workers of a node. */
@@ -38,13 +38,11 @@ test("a client that was told UNKNOWN keeps its keyspace, whatever the rest of EX
   using other = await node.connect(0);
   const [worker] = node.workers;
   assert.ok(worker);
-  const { exchange } = worker;
-  const request = exchange.request.bind(exchange);
   let failures = 0;
-  exchange.request = (to, kind, message, nowMs) => {
-    if (kind !== MESSAGE_COMMIT || failures++ > 0) return request(to, kind, message, nowMs);
+  intercept(worker, (kind, _message, pass) => {
+    if (kind !== MESSAGE_COMMIT || failures++ > 0) return pass();
     return Promise.resolve({ kind: "failed", text: "UNKNOWN for this test" });
-  };
+  });
   const parts = [["SET", HERE, "1"], ["SET", THERE, "1"], ["SELECT", "1"], ["DBSIZE"]]; // prettier-ignore
   const replies = await client.pipeline(["MULTI"], ...parts, ["SET", THERE, "2"], ["EXEC"]);
   assert.match(JSON.stringify(replies.at(-1)), /UNKNOWN/);
@@ -64,17 +62,16 @@ test("owners make durable what they hold before what is done to it is logged", a
   using client = await node.connect(0);
   const [worker] = node.workers;
   assert.ok(worker);
-  const { exchange, intents } = worker;
-  const request = exchange.request.bind(exchange);
+  const { intents } = worker;
   const steps: unknown[] = [];
   let isDead = false;
-  exchange.request = (to, kind, message, nowMs) => {
+  intercept(worker, (kind, _message, pass) => {
     steps.push(kind);
     if (isDead && kind === MESSAGE_SYNC) {
       return Promise.resolve({ kind: "failed", text: "the worker died" });
     }
-    return request(to, kind, message, nowMs);
-  };
+    return pass();
+  });
   const put = intents.put.bind(intents);
   intents.put = (intent) => {
     steps.push("intent");
