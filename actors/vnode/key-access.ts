@@ -121,18 +121,17 @@ export class KeyAccess {
 
   /** Opens a key by its bytes, which must stay in place while the key is open. */
   openKey(key: Buffer, start: number, end: number): number {
-    const opened = this.#opened;
-    opened.key = key;
-    opened.keyStart = start;
-    opened.keyEnd = end;
-    opened.expiryOfNew = 0;
-    const type = this.view.open(key, start, end, opened.nowMs);
-    opened.hash = this.#opened.table.hash;
-    if (this.#opened.unsynced !== null) {
-      const gate = this.#opened.unsynced.gateOf(opened.hash);
-      if (gate > opened.gate) opened.gate = gate;
-    }
+    const type = this.#opened.open(key, start, end);
+    this.#opened.waitForOthers();
     return type;
+  }
+
+  /**
+   * As `open`, for a command that writes the key in any case: its reply waits for its own op, so
+   * that nobody need look for earlier ones (a miss in the cache).
+   */
+  openToReplace(request: Request, i: number): void {
+    this.#opened.open(request.bytes, request.starts[i] as number, request.ends[i] as number);
   }
 
   /** As `open`, for a command that reads: counts the key among those that were there, or not. */

@@ -87,6 +87,24 @@ export class OpenKey {
     this.view.enter(partition, table);
   }
 
+  /** Opens a key by its bytes. Returns its type, or ABSENT. */
+  open(key: Buffer, start: number, end: number): number {
+    this.key = key;
+    this.keyStart = start;
+    this.keyEnd = end;
+    this.expiryOfNew = 0;
+    const type = this.view.open(key, start, end, this.nowMs);
+    this.hash = this.table.hash;
+    return type;
+  }
+
+  /** The reply waits until what others did to the open key is durable. */
+  waitForOthers(): void {
+    if (this.unsynced === null) return;
+    const gate = this.unsynced.gateOf(this.hash);
+    if (gate > this.gate) this.gate = gate;
+  }
+
   /** Looks at the key again, after changes. */
   reopen(): number {
     return this.view.open(this.key, this.keyStart, this.keyEnd, this.nowMs);

@@ -72,7 +72,7 @@ export function partitionShift(partitions: number): number {
 
 /** The worker that owns a partition: equal ranges, so that slot maps stay short. */
 export function workerOf(partition: number, partitions: number, workers: number): number {
-  return Math.floor((partition * workers) / partitions);
+  return ((partition * workers) / partitions) | 0;
 }
 
 /** First partition of a worker; that of `worker + 1` is the end of its range. */

@@ -83,6 +83,12 @@ export class HashIndex {
     return chunk === 0 ? 0 : this.#segments.touch(chunk);
   }
 
+  /** Where it ends: as `first`, with the segment and the chunk that the steps before gave. */
+  firstIn(chunk: Ref, segment: Ref, hash: number): Ref {
+    const found = chunk === 0 ? 0 : this.#segments.firstIn(chunk, segment, hash);
+    return found < 0 ? this.first(hash) : found;
+  }
+
   /** First record that may have this hash (compare its key), or 0. `next` gives the others. */
   first(hash: number): Ref {
     this.#end = 0;

@@ -117,6 +117,34 @@ export class HashSegments {
     return words[base + HEADER_WORDS + (slot >>> CHUNK_SHIFT)] as Ref;
   }
 
+  /**
+   * The ref in the first slot of this hash, looked for in the chunk that `guess` gave (not 0) only:
+   * 0 if there is none, -1 if another chunk may have it.
+   */
+  firstIn(chunk: Ref, segment: Ref, hash: number): number {
+    const header = this.#words(segment);
+    const base = baseOf(segment);
+    const count = header[base] as number;
+    const depth = (header[base + 1] as number) & 0xff;
+    const tag = (hash << windowOf(depth)) >>> 16;
+    const slot = guessSlot(tag, depth, count);
+    const tags = this.#u16[chunk >>> SLAB_SHIFT] as Uint16Array;
+    const first = (chunk & UNIT_MASK) << 2;
+    const start = slot & ~CHUNK_LAST;
+    const end = first + Math.min(count - start, CHUNK_KEYS);
+    let at = first + (slot & CHUNK_LAST);
+    if ((tags[at] as number) < tag) {
+      do at++;
+      while (at < end && (tags[at] as number) < tag);
+      if (at === end) return start + CHUNK_KEYS < count ? -1 : 0;
+    } else {
+      while (at > first && (tags[at - 1] as number) >= tag) at--;
+      if (at === first && start > 0) return -1;
+    }
+    if (tags[at] !== tag) return 0;
+    return this.#words(chunk)[baseOf(chunk) + TAG_WORDS + at - first] as number;
+  }
+
   /** Reads a word of each cache line that a chunk may lie in. */
   touch(chunk: Ref): number {
     const words = this.#words(chunk);

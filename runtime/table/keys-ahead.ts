@@ -28,6 +28,7 @@ export class KeysAhead {
   readonly #ends = new Int32Array(KEYS_AHEAD_MAX);
   readonly #hashes = new Int32Array(KEYS_AHEAD_MAX);
   readonly #refs = new Uint32Array(KEYS_AHEAD_MAX);
+  readonly #chunks = new Uint32Array(KEYS_AHEAD_MAX);
   readonly #changes = new Int32Array(KEYS_AHEAD_MAX);
   readonly #partitions: (Partition | undefined)[] = [];
   readonly #indexes: (HashIndex | undefined)[] = [];
@@ -66,6 +67,7 @@ export class KeysAhead {
     const count = this.#count;
     const hashes = this.#hashes;
     const refs = this.#refs;
+    const chunks = this.#chunks;
     const partitions = this.#partitions;
     const indexes = this.#indexes;
     let touched = 0;
@@ -81,13 +83,17 @@ export class KeysAhead {
       refs[i] = (indexes[i] as HashIndex).segmentOf(hashes[i] as number);
     }
     for (let i = 0; i < count; i++) {
-      refs[i] = (indexes[i] as HashIndex).chunkOf(refs[i] as Ref, hashes[i] as number);
+      chunks[i] = (indexes[i] as HashIndex).chunkOf(refs[i] as Ref, hashes[i] as number);
     }
     for (let i = 0; i < count; i++) {
-      touched ^= (indexes[i] as HashIndex).touchChunk(refs[i] as Ref);
+      touched ^= (indexes[i] as HashIndex).touchChunk(chunks[i] as Ref);
     }
     for (let i = 0; i < count; i++) {
-      refs[i] = (indexes[i] as HashIndex).first(hashes[i] as number);
+      refs[i] = (indexes[i] as HashIndex).firstIn(
+        chunks[i] as Ref,
+        refs[i] as Ref,
+        hashes[i] as number,
+      );
     }
     for (let i = 0; i < count; i++) touched ^= this.#records.touch(refs[i] as Ref);
     this.#touched ^= touched;

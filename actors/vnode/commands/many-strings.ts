@@ -41,7 +41,7 @@ function hasPairs(request: Request, name: string, reply: RespWriter): boolean {
 function setPairs(keys: KeyLookup, request: Request): void {
   for (let i = 1; i < request.count; i += 2) {
     const key = keys.at(request, i);
-    key.open(request, i);
+    key.openToReplace(request, i);
     const start = request.starts[i + 1] as number;
     key.setString(request.bytes, start, request.ends[i + 1] as number, 0);
   }

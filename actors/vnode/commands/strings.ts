@@ -89,7 +89,7 @@ const set = keyCommand({
       setWithOptions(key, request, reply);
       return;
     }
-    key.open(request, 1);
+    key.openToReplace(request, 1);
     setTo(key, request, 2, 0);
     reply.ok();
   },
@@ -272,7 +272,7 @@ function setForCommand({ name, unit, since, summary, time }: SetForFacts): KeyCo
     execute(key, request, reply) {
       const until = readPositiveTime(request, 2, unit, key.nowMs, lowerName, reply);
       if (Number.isNaN(until)) return;
-      key.open(request, 1);
+      key.openToReplace(request, 1);
       setTo(key, request, 3, until);
       reply.ok();
     },

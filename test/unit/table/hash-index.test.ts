@@ -23,6 +23,12 @@ function candidates(index: HashIndex, hash: number): number[] {
   return found;
 }
 
+/** `first`, a step at a time. */
+function firstInSteps(index: HashIndex, hash: number): number {
+  const segment = index.segmentOf(hash);
+  return index.firstIn(index.chunkOf(segment, hash), segment, hash);
+}
+
 function scanAll(index: HashIndex, limit: number, room: number): number[] {
   const out = new Uint32Array(room);
   const found: number[] = [];
@@ -60,6 +66,7 @@ for (const [name, hashOf] of hashes) {
           }
           const probe = 1 + below(random, 2000);
           assert.equal(candidates(index, hashOf(probe)).includes(probe), model.has(probe));
+          assert.equal(firstInSteps(index, hashOf(probe)), index.first(hashOf(probe)));
         }
         assert.equal(index.count, model.size);
         assert.equal(index.bytes, heap.bytesUsed);
