@@ -10,18 +10,15 @@ import { existsSync, mkdirSync } from "node:fs";
 import * as nodeModule from "node:module";
 import { availableParallelism, homedir } from "node:os";
 import { dirname } from "node:path";
+import { nodeRefusal } from "../runtime/base/node-version.ts";
 
-/** Oldest Node that runs Coterie. */
-const NODE_MAJOR_MIN = 24;
 /** Pool threads besides one journal sync and one preallocation a worker. */
 const POOL_THREADS_SPARE = 4;
 const POOL_THREADS_MAX = 128;
 
-const major = Number(process.versions.node.split(".")[0]);
-if (major < NODE_MAJOR_MIN) {
-  process.stderr.write(
-    `coterie: needs Node ${NODE_MAJOR_MIN} or newer; this is ${process.version} (${process.execPath})\n`,
-  );
+const refusal = nodeRefusal(process);
+if (refusal !== null) {
+  process.stderr.write(`coterie: ${refusal}\n`);
   process.exit(1);
 }
 

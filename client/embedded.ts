@@ -13,6 +13,7 @@ import type { RunningNode } from "../actors/node-api.ts";
 import { systemClock, systemTimers } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
 import { thisMachine } from "../runtime/base/machine.ts";
+import { nodeRefusal } from "../runtime/base/node-version.ts";
 import { embeddedConfig, type NodeOptions } from "../runtime/config/embedded.ts";
 import { CALL_TIMEOUT_MS, CallQueue } from "./call-queue.ts";
 import { encodeCommand } from "./command.ts";
@@ -60,6 +61,8 @@ export interface EmbeddedNode extends RunningNode {
  * `stop` before the process ends.
  */
 export async function startNode(options: NodeOptions = {}): Promise<EmbeddedNode> {
+  const refusal = nodeRefusal(process);
+  if (refusal !== null) throw new CoterieError("NODE_TOO_OLD", `coterie ${refusal}`);
   const config = embeddedConfig(options, { folder: process.cwd(), machine: thisMachine() });
   if (config.nodes.length > 1) {
     const message = `nodes: the configuration names ${config.nodes.length} nodes, and this version runs one; leave one entry`;

@@ -7,6 +7,7 @@
 export type Remedy = "retry" | "redirect" | "fix" | "report";
 
 const REMEDIES = {
+  NODE_TOO_OLD: "fix",
   CONFIG_INVALID: "fix",
   CONFIG_UNREADABLE: "fix",
   PORT_IN_USE: "fix",

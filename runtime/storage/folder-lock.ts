@@ -13,7 +13,7 @@
 import { createHash } from "node:crypto";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { systemCode, systemFiles } from "./files.ts";
 
 export const LOCK_NAME = "owner.lock";
@@ -78,7 +78,9 @@ class SocketLock implements FolderLock {
   }
 
   holdFile(): boolean {
-    const file = new DatabaseSync(`${this.#folder}/${LOCK_NAME}`, { timeout: 0 });
+    // Not an import: an older Node would end an application before anybody could say why.
+    const sqlite = process.getBuiltinModule("node:sqlite");
+    const file = new sqlite.DatabaseSync(`${this.#folder}/${LOCK_NAME}`, { timeout: 0 });
     try {
       // No journal file beside it.
       file.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");

@@ -27,6 +27,13 @@ console.log(JSON.stringify({
 await node.stop();
 `;
 
+const OLD_NODE = `
+const versions = { ...process.versions, node: "20.20.2" };
+Object.defineProperty(process, "versions", { value: versions });
+const { startNode } = await import("coterie");
+await startNode({ data: "./old", port: 0 }).catch((error) => console.log(error.code, error.message));
+`;
+
 /** What an application writes against the declarations; compiled, never run. */
 const TYPED = `
 import { startNode, type NodeOptions, type Reply } from "coterie";
@@ -109,6 +116,17 @@ test("an application imports startNode and uses its typed client", async () => {
   writeFileSync(join(application, "main.js"), APPLICATION);
   const stdout = assertDone(await run(process.execPath, ["main.js"], application));
   assert.deepEqual(JSON.parse(stdout), { greeting: "hello", count: 1, error: "WRONGTYPE" });
+});
+
+test("on an older Node an application is told which one it needs", async () => {
+  writeFileSync(join(application, "old.js"), OLD_NODE);
+  // As in an older Node, this module is not there at all.
+  const flags = ["--no-experimental-sqlite"];
+  const stdout = assertDone(await run(process.execPath, [...flags, "old.js"], application));
+  assert.match(
+    stdout,
+    /^NODE_TOO_OLD coterie needs Node 24 or newer, this is 20\.20\.2 \(.*\): install/,
+  );
 });
 
 test("the declarations are those of the package, strict and complete", async () => {
