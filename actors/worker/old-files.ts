@@ -25,6 +25,9 @@ export interface OldFilesOptions {
   released(names: readonly string[]): void;
 }
 
+/** What a snapshot of nothing takes on a disk. */
+const SNAPSHOT_BYTES_MIN = 4_096;
+
 /** Vnodes whose snapshots free the oldest file, and the bytes of their tables. */
 interface Pins {
   readonly ids: string;
@@ -63,7 +66,8 @@ export class OldFiles {
       const before = storage.space.names().length;
       if (before === 0 && !storage.isBehind && !storage.journal.waitsForRoom) return;
       const pins = this.#oldestPins();
-      await (this.#mayHelp(pins) ? this.#makeRoom(pins) : this.#free());
+      const fits = await this.#snapshotsFit();
+      await (this.#mayHelp(pins, fits) ? this.#makeRoom(pins, fits) : this.#free());
       if (storage.space.names().length < before) this.#tooLarge = null;
       return;
     }
@@ -106,7 +110,7 @@ export class OldFiles {
    * The disk is full: snapshots are written to the reserve's room, those that are due first, and free
    * the oldest file. Ops that wait for room come before them: no snapshot with such an op is named.
    */
-  async #makeRoom(pins: Pins): Promise<void> {
+  async #makeRoom(pins: Pins, fits: boolean): Promise<void> {
     const { storage, snapshotsIdle } = this.#options;
     const { journal, reserve } = storage;
     const isNeeded = () => journal.full;
@@ -114,7 +118,7 @@ export class OldFiles {
       await journal.squeeze();
       await snapshotsIdle();
       await this.#free().catch(unlessDiskFull);
-      if (this.#unpin()) this.#tooLarge = pins;
+      if (fits && this.#unpin()) this.#tooLarge = pins;
       await snapshotsIdle();
       await giveLast();
       await journal.squeeze();
@@ -129,12 +133,32 @@ export class OldFiles {
     return { ids: ids.join(), bytes };
   }
 
+  /**
+   * Whether snapshots of all that keep the oldest file have room in the reserve. A part of them frees
+   * nothing, and would take the room that is needed once the tables are smaller.
+   */
+  async #snapshotsFit(): Promise<boolean> {
+    const { storage, find } = this.#options;
+    const room = await storage.reserve.room();
+    // A snapshot goes when its successor is named: until then the disk has both.
+    let [more, both] = [0, 0];
+    for (const id of storage.space.oldestPins()) {
+      const bytes = SNAPSHOT_BYTES_MIN + (find(id)?.table.heap.bytesUsed ?? 0);
+      const replaced = await storage.snapshotBytes(id);
+      more += Math.max(0, bytes - replaced);
+      both = Math.max(both, Math.min(bytes, replaced));
+      if (more + both > room) return false;
+    }
+    return true;
+  }
+
   /** Whether the reserve is worth giving: not for what it was not enough for, and is no smaller. */
-  #mayHelp({ ids, bytes }: Pins): boolean {
+  #mayHelp({ ids, bytes }: Pins, fits: boolean): boolean {
     const { reserve, isBehind, journal } = this.#options.storage;
     if (journal.waitsForRoom) return true; // readers wait for it
     if (isBehind && reserve.held) return true; // a manifest fits
     const tooLarge = this.#tooLarge;
+    if (!fits) return false;
     return tooLarge === null || ids !== tooLarge.ids || bytes < tooLarge.bytes;
   }
 

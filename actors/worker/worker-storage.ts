@@ -228,6 +228,13 @@ export class WorkerStorage {
     return this.#isUnwritten || this.#snapshots.isBehind;
   }
 
+  /** Bytes of a vnode's snapshot; 0: it has none. */
+  async snapshotBytes(vnodeId: number): Promise<number> {
+    const name = this.#snapshots.vnodes.get(vnodeId)?.snapshot;
+    if (name === undefined) return 0;
+    return this.fs.size(`${this.#args.folder}/${name}`).catch(() => 0);
+  }
+
   /** Removes a file that no manifest names. */
   removeFile(name: string): Promise<void> {
     return this.fs.remove(`${this.#args.folder}/${name}`);

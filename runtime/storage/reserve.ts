@@ -141,13 +141,23 @@ export class Reserve {
     return this.#inTurn(async () => {
       if (!isNeeded()) return;
       this.#held = false;
-      await this.#take(this.#lastBytes).catch(unlessDiskFull);
+      const { last } = await this.#shares();
+      await this.#take(last).catch(unlessDiskFull);
       await clean(() => this.#fs.remove(this.#path));
     });
   }
 
-  get #lastBytes(): number {
-    return Math.floor(this.#bytes * LAST_SHARE);
+  /** Bytes that cleaning could write until the last part is given, if the reserve were lent now. */
+  async room(): Promise<number> {
+    return (await this.#shares()).first;
+  }
+
+  /** What is lent, in bytes, what is free beside the reserve included: first, and last. */
+  async #shares(): Promise<{ readonly first: number; readonly last: number }> {
+    const held = await this.#fs.size(this.#path).catch(() => 0);
+    const all = held + (await this.#fs.freeBytes(this.#folder));
+    const last = Math.floor(Math.min(all, this.#bytes) * LAST_SHARE);
+    return { first: all - last, last };
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 /** Which journal files stay, what is done so that they can go, and what is read from them. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -118,6 +118,43 @@ test("a reserve that was not enough is lent again once the tables are smaller", 
   clearKey(worker.of(BUSY).partition, "key");
   await worker.oldFiles.clean();
   assert.deepEqual(worker.wanted, [BUSY, BUSY]);
+});
+
+test("the reserve is not lent to snapshots that it has no room for", async (context) => {
+  const worker = await openWorker(context);
+  const { storage, oldFiles, wanted } = worker;
+  await worker.fill(BUSY, 1);
+  Object.defineProperty(storage.journal, "full", { value: true });
+  const bytes = worker.of(BUSY).table.heap.bytesUsed + 4_096;
+  const cleanWith = async (room: number) => {
+    storage.reserve.room = async () => room;
+    await oldFiles.clean();
+  };
+  await cleanWith(bytes - 1);
+  assert.deepEqual(wanted, []);
+  await cleanWith(bytes);
+  assert.deepEqual(wanted, [BUSY]);
+});
+
+test("what a snapshot replaces counts as room for it, but not before it is written", async (context) => {
+  const worker = await openWorker(context);
+  const { storage, oldFiles, wanted } = worker;
+  await storage.snapshotsTaken([worker.finishSnapshot(BUSY)]);
+  await worker.fill(BUSY, 1);
+  Object.defineProperty(storage.journal, "full", { value: true });
+  const bytes = worker.of(BUSY).table.heap.bytesUsed + 4_096;
+  const cleanWith = async (replaced: number, room: number) => {
+    await writeFile(join(worker.folder, `snapshot-${BUSY}`), Buffer.alloc(replaced));
+    storage.reserve.room = async () => room;
+    await oldFiles.clean();
+  };
+  // The old one is larger: all of the new one is beside it for a while.
+  await cleanWith(2 * bytes, bytes - 1);
+  // The old one is smaller: what is more comes on top.
+  await cleanWith(bytes - 100, bytes - 1);
+  assert.deepEqual(wanted, []);
+  await cleanWith(bytes - 100, bytes);
+  assert.deepEqual(wanted, [BUSY]);
 });
 
 test("the reserve is lent to what waits for room, whatever else it was not enough for", async (context) => {
