@@ -18,13 +18,15 @@ import type { WorkerStats } from "./worker-stats.ts";
 
 /** How often chores are looked for. */
 const TICK_MS = 100;
-/** Detached elements freed in one slice. */
+/** Detached elements freed between two looks at the clock. */
 const FREE_ITEMS = 2_000;
 /** Time that one slice may take before it leaves the rest to the next turn. */
 const SLICE_MS = 1;
 /** A vnode is swept on while a tenth of what was looked at had expired, all while a fiftieth had. */
 const SWEEP_ON_KEYS = EXPIRY_SWEEP_ITEMS / 10;
 const SWEEP_ON_PART = 1 / 50;
+/** Slices that a vnode is swept in before the others have their turn, however much of it expires. */
+const SWEEP_ON_SLICES = 4;
 /** Ticks between looks at what costs more than a look. */
 const SLOW_TICKS = 10;
 
@@ -58,6 +60,8 @@ export class Chores {
   /** Vnodes that the last slices were done with: the next ones begin behind them. */
   #freed = 0;
   #swept = 0;
+  /** Slices that the vnode whose turn it is was swept in. */
+  #sweptIn = 0;
 
   constructor(options: ChoresOptions) {
     this.#options = options;
@@ -115,13 +119,16 @@ export class Chores {
 
   /** Frees what was deleted. Whether there is more of it. */
   #free(vnodes: readonly Vnode[], endMs: number): boolean {
+    const { clock } = this.#options;
     let hasMore = false;
     for (const vnode of behind(vnodes, this.#freed)) {
       this.#freed++;
       const { garbage } = vnode.partition.table;
       if (garbage.isEmpty) continue;
-      if (garbage.collect(FREE_ITEMS)) hasMore = true;
-      if (this.#options.clock.monotonicMs() > endMs) return true;
+      let isLeft = garbage.collect(FREE_ITEMS);
+      while (isLeft && clock.monotonicMs() <= endMs) isLeft = garbage.collect(FREE_ITEMS);
+      if (isLeft) hasMore = true;
+      if (clock.monotonicMs() > endMs) return true;
     }
     return hasMore;
   }
@@ -142,7 +149,10 @@ export class Chores {
           expired += found;
         } while (found >= SWEEP_ON_KEYS && clock.monotonicMs() <= endMs);
       }
-      if (found < SWEEP_ON_KEYS) this.#swept++;
+      if (found < SWEEP_ON_KEYS || ++this.#sweptIn === SWEEP_ON_SLICES) {
+        this.#swept++;
+        this.#sweptIn = 0;
+      }
       if (clock.monotonicMs() > endMs) break;
     }
     stats.expiredKeys += expired;

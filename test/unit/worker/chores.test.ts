@@ -101,6 +101,35 @@ test("a vnode in which there is always more to free leaves the others their shar
   assert.ok(last.partition.table.garbage.isEmpty);
 });
 
+test("a slice frees as much as it has time for, also of one vnode", () => {
+  const { replicas, clock, ticks, turns } = chores();
+  leaveGarbage(replicas[7] as VnodeReplica, 50_000, clock.now());
+  ticks(1);
+  assert.ok((replicas[7] as VnodeReplica).partition.table.garbage.isEmpty);
+  assert.ok(turns() <= 2, `${turns()} turns beside the first slice`);
+
+  const slow = chores({ turns: 100, lookMs: 1.1, before: () => undefined });
+  leaveGarbage(slow.replicas[7] as VnodeReplica, 10_000, slow.clock.now());
+  slow.ticks(1);
+  assert.ok(slow.turns() >= 4, `${slow.turns()} turns`);
+});
+
+test("a vnode in which ever more expires leaves the others their share", () => {
+  // All that is set was gone long ago.
+  const expire = (replica: VnodeReplica, keys: number, nowMs: number) => {
+    for (let i = 0; i < keys; i++) {
+      replica.run({ argv: ["SET", `gone${i}`, "v", "PX", "10"] }, nowMs - 10_000);
+    }
+  };
+  const busy = (replica: VnodeReplica, nowMs: number) => expire(replica, 200, nowMs);
+  const { replicas, clock, ticks } = chores({ turns: 1_000, lookMs: 1.1, before: busy });
+  const [first, last] = [replicas[0] as VnodeReplica, replicas[VNODES - 1] as VnodeReplica];
+  expire(last, 50, clock.now());
+  expire(first, 200, clock.now());
+  ticks(VNODES);
+  assert.equal(last.partition.table.keyCount, 100);
+});
+
 test("what has expired is cleared in every vnode, at once where there is much", () => {
   const { replicas, clock, stats, ticks } = chores();
   for (const { vnode } of replicas) assert.equal(vnode.partition.table.expiring, 100);
