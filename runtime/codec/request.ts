@@ -16,6 +16,8 @@ export const ARGUMENTS_START = 64;
 export const ARGUMENTS_KEPT = 1024;
 /** Longest text read as a float (Redis: MAX_LONG_DOUBLE_CHARS). */
 export const FLOAT_TEXT_BYTES_MAX = 5 * 1024;
+/** Of an argument as text, at most: no word is longer, and V8's strings end 24 bytes below 512 MB. */
+export const TEXT_BYTES_MAX = 64 * 1024;
 /** Longest name in a NameTable: what is longer is no name, and is not hashed. */
 export const NAME_BYTES_MAX = 64;
 
@@ -86,9 +88,14 @@ export class Request {
     return (this.ends[i] as number) - (this.starts[i] as number);
   }
 
-  /** Argument i as latin1, one character a byte. Allocates: for the control plane. */
+  /**
+   * Argument i as latin1, one character a byte, as far as TEXT_BYTES_MAX: for words, names, numbers
+   * and what errors show. Allocates: for the control plane.
+   */
   text(i: number): string {
-    return this.bytes.toString("latin1", this.starts[i], this.ends[i]);
+    const start = this.starts[i] as number;
+    const end = Math.min(this.ends[i] as number, start + TEXT_BYTES_MAX);
+    return this.bytes.toString("latin1", start, end);
   }
 
   /** A copy of argument i. Allocates: for what outlives the command. */

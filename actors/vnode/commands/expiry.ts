@@ -32,7 +32,7 @@ function readConditions(request: Request, reply: RespWriter): number {
   for (let i = 3; i < request.count; i++) {
     const condition = CONDITIONS.find(request, i);
     if (condition === undefined) {
-      reply.error(`ERR Unsupported option ${request.text(i)}`);
+      reply.error(`ERR Unsupported option ${request.text(i).slice(0, 128)}`);
       return -1;
     }
     found |= condition;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { NameTable, Request } from "../../../runtime/codec/request.ts";
+import { NameTable, Request, TEXT_BYTES_MAX } from "../../../runtime/codec/request.ts";
 
 /** A request whose arguments lie one after the other, with bytes before and behind. */
 function request(...args: (string | Buffer)[]): Request {
@@ -40,6 +40,12 @@ test("arguments are ranges of one buffer", () => {
   assert.deepEqual([made.text(0), made.text(1), made.text(2)], ["SET", "k\xff\0", ""]);
   assert.deepEqual(made.bytesAt(1), Buffer.from([107, 255, 0]));
   assert.deepEqual([made.length(0), made.length(1), made.length(2)], [3, 3, 0]);
+});
+
+test("the text of an argument is cut where no word is longer", () => {
+  const made = request("x".repeat(TEXT_BYTES_MAX + 1), "y".repeat(TEXT_BYTES_MAX));
+  assert.equal(made.text(0), "x".repeat(TEXT_BYTES_MAX));
+  assert.equal(made.text(1), "y".repeat(TEXT_BYTES_MAX));
 });
 
 test("a copy of an argument does not change with the buffer", () => {
