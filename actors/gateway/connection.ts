@@ -20,6 +20,7 @@ import type { Client } from "./client.ts";
 import { InputBuffer } from "./input-buffer.ts";
 import { LateReplies, type ReplySlot } from "./late-replies.ts";
 import { type Gates, ReplyGates } from "./reply-gates.ts";
+import { SlowReader } from "./slow-reader.ts";
 import type { Transport } from "./transport.ts";
 
 export type { Gates, ReplySlot, Transport };
@@ -69,7 +70,7 @@ export class Connection {
 
   readonly #host: ConnectionHost;
   readonly #side: RespWriter;
-  readonly #late = new LateReplies();
+  readonly #late: LateReplies;
   readonly #gates = new ReplyGates();
   readonly #input = new InputBuffer();
   #mark = 0;
@@ -83,16 +84,17 @@ export class Connection {
   #isRunning = false;
   #hasInputEnded = false;
   #flushWanted = false;
-  /** Since when too much waits for the client, or nothing moves, ms; 0: neither. */
-  #slowSinceMs = 0;
-  #slowAt = 0;
+  /** Bytes of the reply that filled the output last. */
+  #lastBytes = 0;
+  readonly #slowness = new SlowReader();
 
   constructor(client: Client, transport: Transport, host: ConnectionHost, side: RespWriter) {
     this.client = client;
     this.transport = transport;
     this.#host = host;
     this.#side = side;
-    const { argumentsMax, argumentBytesMax } = host.limits;
+    const { argumentsMax, argumentBytesMax, outputPauseBytes } = host.limits;
+    this.#late = new LateReplies(outputPauseBytes);
     this.reader = new RespReader({ argsMax: argumentsMax, bulkBytesMax: argumentBytesMax });
     this.out = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
   }
@@ -299,11 +301,8 @@ export class Connection {
   /** Nothing more is run until some of it has left. */
   #outputIsFull(): void {
     this.#isOutputFull = true;
-    if (this.closing) return;
-    this.#pauseReading();
-    // The last reply alone may be larger than the bound.
-    const others = this.pendingOutput - (this.out.at - this.#mark);
-    if (others > this.#host.limits.outputHardBytes) this.destroy();
+    this.#lastBytes = this.out.at - this.#mark;
+    if (!this.closing) this.#pauseReading();
   }
 
   /** Sends what may leave. */
@@ -355,15 +354,16 @@ export class Connection {
     }
   }
 
-  /** Called now and then: ends a client that has too much waiting, or reads none of it, for long. */
+  /** Called now and then: ends a client that takes its replies too slowly. */
   watchOutput(monotonicMs: number): void {
-    const { outputSoftBytes, outputSoftMs } = this.#host.limits;
-    const moved = this.bytesOut - (this.transport.unsentBytes ?? 0);
-    const isStuck = this.#sending > 0 && this.#isOutputFull && moved === this.#slowAt;
-    this.#slowAt = moved;
-    if (this.pendingOutput <= outputSoftBytes && !isStuck) this.#slowSinceMs = 0;
-    else if (this.#slowSinceMs === 0) this.#slowSinceMs = monotonicMs;
-    else if (monotonicMs - this.#slowSinceMs > outputSoftMs) this.destroy();
+    const sending = Math.min(this.#sending, this.transport.unsentBytes ?? this.#sending);
+    const waiting = {
+      bytes: this.pendingOutput - this.#sending + sending,
+      lastBytes: this.#lastBytes,
+      moved: this.bytesOut - sending,
+      isStopped: this.#sending > 0 && this.#isOutputFull,
+    };
+    if (this.#slowness.isTooSlow(waiting, this.#host.limits, monotonicMs)) this.destroy();
   }
 
   // ---- end --------------------------------------------------------------------------------------

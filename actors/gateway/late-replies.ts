@@ -2,12 +2,16 @@
  * Places of replies that come later, in the order of their requests.
  *
  * Invariant: `cost` is what all of them stand for in memory, here and where their requests wait, so
- * that one client cannot have more under way than its output may hold.
+ * that one client cannot have more under way than its output may hold. How long a reply will be that
+ * another thread makes is not known: about as long as the longest of those before it.
  */
 
 // limits:
-/** What a request under way counts for, besides its bytes. */
+/** What a request under way counts for, besides its bytes and those of its reply. */
 export const LATE_REPLY_BYTES = 512;
+/** Replies under way, at least and at most, as long as it is not known how long they are. */
+const UNDER_WAY_START = 16;
+const UNDER_WAY_MAX = 256;
 
 /** The place of a reply that comes later. */
 export interface ReplySlot {
@@ -23,8 +27,17 @@ export interface ReplySlot {
 
 export class LateReplies {
   cost = 0;
+  readonly #expectedMin: number;
+  /** How long the next reply is taken to be. */
+  #expected: number;
   #slots: ReplySlot[] = [];
   #head = 0;
+
+  /** `costMax`: past it no more is asked for. */
+  constructor(costMax: number) {
+    this.#expectedMin = Math.floor(costMax / UNDER_WAY_MAX);
+    this.#expected = Math.floor(costMax / UNDER_WAY_START);
+  }
 
   get count(): number {
     return this.#slots.length - this.#head;
@@ -36,7 +49,7 @@ export class LateReplies {
       bytes: null,
       gate: 0,
       isMuffled,
-      cost: LATE_REPLY_BYTES + requestBytes,
+      cost: LATE_REPLY_BYTES + requestBytes + this.#expected,
       onFirst: null,
     };
     return this.#push(slot);
@@ -69,6 +82,8 @@ export class LateReplies {
 
   fill(slot: ReplySlot, bytes: Buffer, gate: number): void {
     const cost = LATE_REPLY_BYTES + bytes.length;
+    const less = this.#expected - (this.#expected >>> 3);
+    this.#expected = Math.max(bytes.length, less, this.#expectedMin);
     this.cost += cost - slot.cost;
     slot.cost = cost;
     slot.bytes = bytes;
