@@ -119,7 +119,12 @@ export class Peeks {
     );
     const undecided = this.#undecided;
     this.#undecided = [];
-    for (const one of undecided) this.#goOn(one, shown.splice(0, one.peeks));
+    let at = 0;
+    for (const one of undecided) {
+      const end = at + one.peeks;
+      this.#goOn(one, shown.slice(at, end));
+      at = end;
+    }
   }
 
   #decision(step: Step, changes: readonly Step[], reply: RespWriter): Decision {

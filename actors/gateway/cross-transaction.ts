@@ -291,12 +291,13 @@ export class CrossTransaction {
       this.#cross.done(claim.id);
     }
     const replies: Buffer[] = [];
+    const shown = ran.replies.values();
     for (const step of steps) {
       if (!hasKeys(step)) {
         replies.push(await this.#runOther(step));
         continue;
       }
-      const reply = ran.replies.shift() as Buffer;
+      const reply = shown.next().value as Buffer;
       noteStepError(host, step, reply, 0, reply.length);
       replies.push(reply);
     }

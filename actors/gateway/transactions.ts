@@ -278,11 +278,11 @@ export class Transactions implements Router {
       done(encodeError(execRefusal(value.text)), 0);
       return;
     }
-    const replies = [...value.replies];
+    const replies = value.replies.values();
     const all: Buffer[] = [];
     let { gate } = asked;
     for (const step of steps) {
-      if (hasKeys(step)) all.push(replies.shift() as Buffer);
+      if (hasKeys(step)) all.push(replies.next().value as Buffer);
       else {
         const other = await runOther(host, client, step);
         all.push(other.bytes);
