@@ -31,6 +31,13 @@ export type Outcome =
   | { readonly kind: "answer"; readonly bytes: Buffer }
   | { readonly kind: "failed"; readonly text: string };
 
+/** What is asked, and of whom. */
+export interface Ask {
+  readonly worker: Peer;
+  readonly kind: number;
+  readonly isBegun: boolean;
+}
+
 /** Ends a request. The buffer is valid only during the call. */
 export type OnReply = (buffer: Buffer, start: number, end: number) => void;
 /** Ends a request without a reply. */
@@ -102,11 +109,11 @@ export class Exchange {
 
   /**
    * Sends a request of at most `bytesMax` bytes that `write` puts into the port's buffer (it
-   * returns the end). Exactly one of the callbacks follows.
+   * returns the end). Exactly one of the callbacks follows. What goes on with something that has
+   * begun is sent however much is under way.
    */
   ask(
-    worker: Peer,
-    kind: number,
+    { worker, kind, isBegun }: Ask,
     bytesMax: number,
     write: (target: Buffer, start: number) => number,
     nowMs: number,
@@ -123,7 +130,8 @@ export class Exchange {
       onFailure(NOT_THERE);
       return;
     }
-    const at = this.#open.size < EXCHANGES_MAX ? port.begin(kind, id, bytesMax) : -1;
+    const isRefused = !isBegun && (this.#open.size >= EXCHANGES_MAX || port.full);
+    const at = isRefused ? -1 : port.beginReply(kind, id, bytesMax);
     if (at < 0) {
       this.overloads++;
       onFailure(OVERLOADED);

@@ -137,7 +137,7 @@ class Collection {
     const isPerWorker = client.isDirect && command.isPerWorker === true;
     this.#waiting = isPerWorker ? 1 : config.workers;
     for (let worker = 0; worker < config.workers && !isPerWorker; worker++) {
-      if (worker !== index) this.#askOther(worker, request);
+      if (worker !== index) this.#askOther(worker, request, false);
     }
     this.#askHere(request);
   }
@@ -150,18 +150,18 @@ class Collection {
     else this.#host.slices.add(() => this.#askHere(next));
   }
 
-  #askOther(worker: number, request: Request): void {
+  #askOther(worker: number, request: Request, isBegun: boolean): void {
     const host = this.#host;
     const { client, keyspace } = this.#job;
     const { protocol, id } = client;
     const header = headerOf({ keyspace, protocol, id }, 0);
     askWorker(
       host,
-      { worker, kind: MESSAGE_COLLECT, header, request, indexes: null },
+      { worker, kind: MESSAGE_COLLECT, header, request, indexes: null, isBegun },
       (buffer, start, end) => {
         const next = this.#take(host.unpack(buffer.subarray(start, end)) as Slice);
         if (next === null) this.#ended();
-        else this.#askOther(worker, next);
+        else this.#askOther(worker, next, true);
       },
       (text) => {
         this.#error ??= text;

@@ -17,18 +17,19 @@ export interface WorkerAsk {
   readonly request: Request;
   /** Which of its arguments are sent; null: all. */
   readonly indexes: readonly number[] | null;
+  /** It goes on with what this worker has begun; else it may be refused where much is under way. */
+  readonly isBegun?: boolean;
 }
 
 /** Sends the request; exactly one of the callbacks follows. */
 export function askWorker(
   { exchange, nowMs }: { readonly exchange: Exchange; readonly nowMs: number },
-  { worker, kind, header, request, indexes }: WorkerAsk,
+  { worker, kind, header, request, indexes, isBegun = false }: WorkerAsk,
   onReply: OnReply,
   onFailure: OnFailure,
 ): void {
   exchange.ask(
-    worker,
-    kind,
+    { worker, kind, isBegun },
     runBytes(request, indexes),
     (target, start) => writeRun(target, start, header, request, indexes),
     nowMs,

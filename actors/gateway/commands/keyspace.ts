@@ -1,11 +1,12 @@
 /** Commands over all keys of a keyspace, on every worker: KEYS, RANDOMKEY, DBSIZE, FLUSHDB … */
 import { GLOB_STEPS_MAX, Glob } from "../../../runtime/base/glob.ts";
+import { KEY_BYTES_MAX } from "../../../runtime/base/limits.ts";
 import { below } from "../../../runtime/base/prng.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { firstPartitionOf } from "../../../runtime/ring/slots.ts";
 import { nodeCommand, type Slice, sessionCommand, slicedCommand } from "../../command.ts";
-import { PATTERN_TOO_COSTLY, SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
+import { PATTERN_TOO_COSTLY, PATTERN_TOO_LONG, SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
 import { ABSENT } from "../../vnode/key-access.ts";
 import type { WorkerView } from "../../worker/worker-view.ts";
 import type { Client } from "../client.ts";
@@ -48,6 +49,7 @@ function keysSlice(worker: WorkerView, request: Request, keyspace: number): Slic
   const first = firstPartitionOf(worker.index, partitions, worker.config.workers);
   const begin = isFirst ? cursorOf(first, 0) : integerAt(request, 2);
   const steps = isFirst ? GLOB_STEPS_MAX : integerAt(request, 3);
+  if (request.length(1) > KEY_BYTES_MAX) return failedSlice(PATTERN_TOO_LONG);
   const pattern = new Glob(request.bytesAt(1), steps);
   const options = { count: KEYS_STEP_KEYS, pattern: pattern.matchesAll ? null : pattern };
   const names = new RespWriter({ bytesMax: REPLY_BYTES_MAX, bytesStart: 4096 });

@@ -10,11 +10,17 @@
  * and removed meanwhile, also over restarts: a cursor holds no state of the server.
  */
 import { Glob } from "../../../runtime/base/glob.ts";
+import { KEY_BYTES_MAX } from "../../../runtime/base/limits.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { firstPartitionOf } from "../../../runtime/ring/slots.ts";
 import { partitionCommand } from "../../command.ts";
-import { NOT_AN_INTEGER, PATTERN_TOO_COSTLY, SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
+import {
+  NOT_AN_INTEGER,
+  PATTERN_TOO_COSTLY,
+  PATTERN_TOO_LONG,
+  SYNTAX_ERROR,
+} from "../../vnode/commands/errors.ts";
 import { INVALID_CURSOR, readCursor, SCAN_COUNT_DEFAULT } from "../../vnode/commands/scan.ts";
 import { ABSENT, HASH, LIST, SET, STRING, ZSET } from "../../vnode/key-access.ts";
 import type { Vnode } from "../../vnode/vnode.ts";
@@ -67,6 +73,7 @@ function scanOptions(request: Request): ScanOptions | string {
       if (request.integerValue < 1) return SYNTAX_ERROR;
       options.count = Math.min(request.integerValue, SCAN_KEYS_MAX);
     } else if (request.equalsIgnoreCase(i, "MATCH")) {
+      if (request.length(i + 1) > KEY_BYTES_MAX) return PATTERN_TOO_LONG;
       const pattern = new Glob(request.bytesAt(i + 1));
       options.pattern = pattern.matchesAll ? null : pattern;
     } else if (request.equalsIgnoreCase(i, "TYPE")) {

@@ -1,4 +1,5 @@
 /** Error texts that several commands share: Redis 7.2's, to the byte. */
+import { KEY_BYTES_MAX } from "../../../runtime/base/limits.ts";
 
 export const SYNTAX_ERROR = "ERR syntax error";
 export const NOT_AN_INTEGER = "ERR value is not an integer or out of range";
@@ -24,3 +25,5 @@ export const BAD_NUMKEYS = "ERR numkeys should be greater than 0";
 export const NAME_TOO_LONG = "ERR hash fields and members of sets are 65535 bytes at most";
 /** Ours: a pattern would take too many steps (runtime/base/glob.ts). */
 export const PATTERN_TOO_COSTLY = "ERR the pattern takes too many steps to match here; simplify it";
+/** Ours: it would be compiled anew in each of many turns. */
+export const PATTERN_TOO_LONG = `ERR a pattern is longer than ${KEY_BYTES_MAX} bytes, and no key is: shorten it`;

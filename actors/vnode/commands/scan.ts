@@ -6,12 +6,13 @@
  * whatever is added and removed meanwhile.
  */
 import { Glob } from "../../../runtime/base/glob.ts";
+import { KEY_BYTES_MAX } from "../../../runtime/base/limits.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import type { Ref } from "../../../runtime/table/slab-pool.ts";
 import { HASH, type KeyAccess, REFUSED } from "../key-access.ts";
 import { readInteger } from "./arguments.ts";
-import { PATTERN_TOO_COSTLY, SYNTAX_ERROR } from "./errors.ts";
+import { PATTERN_TOO_COSTLY, PATTERN_TOO_LONG, SYNTAX_ERROR } from "./errors.ts";
 
 // limits:
 /** Elements of a page unless COUNT says otherwise (Redis). */
@@ -53,6 +54,10 @@ export function readScanOptions(
       options.count = request.integerValue;
       if (options.count >= 1) continue;
     } else if (hasValue && request.equalsIgnoreCase(i, "MATCH")) {
+      if (request.length(i + 1) > KEY_BYTES_MAX) {
+        reply.error(PATTERN_TOO_LONG);
+        return undefined;
+      }
       const pattern = new Glob(request.bytesAt(i + 1));
       options.pattern = pattern.matchesAll ? null : pattern;
       continue;

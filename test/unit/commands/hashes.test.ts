@@ -266,4 +266,7 @@ test("a pattern that is too costly is an error, not a wrong answer", () => {
     error: "ERR the pattern takes too many steps to match here; simplify it",
   });
   assert.deepEqual(t.read("SSCAN", "s", "0", "MATCH", `${"*a".repeat(20)}*b`), ["0", []]);
+  assert.deepEqual(t.read("SSCAN", "s", "0", "MATCH", "a".repeat(65_536)), {
+    error: "ERR a pattern is longer than 65535 bytes, and no key is: shorten it",
+  });
 });

@@ -55,10 +55,9 @@ class Pair {
     });
   }
 
-  ask(text: string, nowMs = 0): void {
+  ask(text: string, nowMs = 0, isBegun = false): void {
     this.here.ask(
-      1,
-      ASK,
+      { worker: 1, kind: ASK, isBegun },
       text.length,
       (target, start) => start + target.write(text, start, "latin1"),
       nowMs,
@@ -100,6 +99,24 @@ test("a request ends by its reply, once", async () => {
   await pair.deliver();
   assert.deepEqual(pair.log, ["a!", "b!"]);
   assert.equal(pair.here.size, 0);
+  pair.close();
+});
+
+test("what has begun goes on, however much is under way", async () => {
+  const pair = new Pair({ inFlightBytesMax: 100 });
+  pair.ask("x".repeat(100));
+  pair.ask("b");
+  assert.deepEqual(pair.log, ["behind", OVERLOADED]);
+  pair.log.length = 0;
+  pair.ask("c", 0, true);
+  await pair.deliver();
+  assert.deepEqual(
+    pair.asked.map(({ text }) => text.length),
+    [100, 1],
+  );
+  pair.answer(pair.asked[1]?.id ?? 0, "c!");
+  await pair.deliver();
+  assert.equal(pair.log.at(-1), "c!");
   pair.close();
 });
 

@@ -124,6 +124,33 @@ test("a pattern's steps are bounded over all slices", async () => {
   assert.deepEqual(await client.call("KEYS", "b*"), []);
 });
 
+test("a pattern that is longer than any key is refused: it would be compiled in every slice", async () => {
+  await using node = await WorkerNode.start();
+  using client = await node.connect();
+  const error = "ERR a pattern is longer than 65535 bytes, and no key is: shorten it";
+  const long = "a".repeat(65_536);
+  assert.deepEqual(await client.call("KEYS", long), { error });
+  assert.deepEqual(await client.call("SCAN", "0", "MATCH", long), { error });
+  assert.deepEqual(await client.call("KEYS", long.slice(1)), []);
+  assert.deepEqual(await client.call("SCAN", "0", "COUNT", "9", "MATCH", long.slice(1)), ["0", []]);
+});
+
+test("only the first slice is refused where too much is under way", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect();
+  node.fill(6 * KEYS_SLICE_KEYS);
+  const exchange = node.workers[0]?.exchange ?? assert.fail();
+  const ask = exchange.ask.bind(exchange);
+  const begun: boolean[] = [];
+  exchange.ask = (what, ...rest) => {
+    begun.push(what.isBegun);
+    ask(what, ...rest);
+  };
+  await client.call("KEYS", "*");
+  assert.ok(begun.length > 2, `${begun.length} slices`);
+  assert.deepEqual(begun, [false, ...begun.slice(1).map(() => true)]);
+});
+
 test("a worker does one slice a turn, however many clients ask, here and there", async () => {
   await using node = await WorkerNode.start({ workers: 2 });
   const names = node.fill(6 * KEYS_SLICE_KEYS);
