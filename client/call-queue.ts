@@ -58,6 +58,10 @@ export class CallQueue<Text extends string | Buffer> {
   #waitingBytes = 0;
   #sentBytes = 0;
   #handle: Handle | undefined;
+  /** The handle is new: the preamble goes before the first commands. */
+  #isPreambleDue = false;
+  /** Calls that have not settled. */
+  #unsettled = 0;
   #isPumpDue = false;
   #awaitsWorker = false;
   #watch: TimerHandle | undefined;
@@ -91,6 +95,7 @@ export class CallQueue<Text extends string | Buffer> {
     }
     const deadlineMs = this.#options.clock.monotonicMs() + this.#options.timeoutMs;
     this.#waiting.push({ bytes, commands, replies: [], deadlineMs, settle });
+    this.#unsettled++;
     this.#waitingBytes += bytes.length;
     this.#pumpSoon();
     this.#watchDeadlines();
@@ -119,13 +124,17 @@ export class CallQueue<Text extends string | Buffer> {
     });
   }
 
-  /** Calls that have not settled, or whose late reply may still come. */
-  get #size(): number {
-    return this.#waiting.size + this.#batch.length + this.#sent.size;
+  /** Ends a call, unless its time was over before. */
+  #settle(call: Call<Text>, value: Reply<Text> | CoterieError): void {
+    const { settle } = call;
+    if (settle === undefined) return;
+    call.settle = undefined;
+    this.#unsettled--;
+    settle(value);
   }
 
   #checkClosing(): void {
-    if (this.#closing === undefined || this.#size > 0) return;
+    if (this.#closing === undefined || this.#unsettled > 0) return;
     this.#handle?.close();
     this.#handle = undefined;
     this.#closing();
@@ -155,17 +164,25 @@ export class CallQueue<Text extends string | Buffer> {
       this.#batchBytes += call.bytes.length;
     }
     if (this.#batch.length === 0) return;
-    const commands = this.#batch.map((call) => call.bytes);
-    if (!handle.send(commands, this.#batchBytes)) return;
-    for (const call of this.#batch) this.#sent.push(call);
+    const preamble = this.#isPreambleDue ? this.#options.preamble.map(unasked<Text>) : [];
+    const calls = [...preamble, ...this.#batch];
+    const bytes = calls.reduce((sum, call) => sum + call.bytes.length, 0);
+    // Refused where too much is under way to the worker; `writable` follows.
+    const isSent = handle.send(
+      calls.map((call) => call.bytes),
+      bytes,
+    );
+    if (!isSent) return;
+    this.#isPreambleDue = false;
+    for (const call of calls) this.#sent.push(call);
     this.#waitingBytes -= this.#batchBytes;
-    this.#sentBytes += this.#batchBytes;
+    this.#sentBytes += bytes;
     this.#batch = [];
     this.#batchBytes = 0;
   }
 
   #open(): Handle | undefined {
-    const { handles, preamble } = this.#options;
+    const { handles } = this.#options;
     if (handles.isStopped) {
       this.#failWaiting(stopped());
       return undefined;
@@ -180,18 +197,7 @@ export class CallQueue<Text extends string | Buffer> {
       return undefined;
     }
     this.#handle = handle;
-    const bytes = preamble.reduce((sum, command) => sum + command.length, 0);
-    if (bytes > 0 && !handle.send(preamble, bytes)) {
-      handle.close();
-      this.#handle = undefined;
-      this.#awaitWorker();
-      return undefined;
-    }
-    for (const command of preamble) {
-      const call = { commands: 1, replies: [], deadlineMs: Infinity, settle: undefined };
-      this.#sent.push({ ...call, bytes: command });
-      this.#sentBytes += command.length;
-    }
+    this.#isPreambleDue = true;
     return handle;
   }
 
@@ -216,7 +222,7 @@ export class CallQueue<Text extends string | Buffer> {
       if (call.commands > 1 && call.replies.push(reply) < call.commands) continue;
       this.#sent.shift();
       this.#sentBytes -= call.bytes.length;
-      call.settle?.(call.commands > 1 ? call.replies : reply);
+      this.#settle(call, call.commands > 1 ? call.replies : reply);
     }
     this.#pumpSoon();
     this.#checkClosing();
@@ -227,7 +233,7 @@ export class CallQueue<Text extends string | Buffer> {
     this.#handle = undefined;
     this.#sentBytes = 0;
     for (let call = this.#sent.shift(); call !== undefined; call = this.#sent.shift()) {
-      call.settle?.(unknown(reason));
+      this.#settle(call, unknown(reason));
     }
     this.#pumpSoon();
     this.#checkClosing();
@@ -243,7 +249,7 @@ export class CallQueue<Text extends string | Buffer> {
     const keeps = (call: Call<Text>) => {
       if (!isWanted(call)) return true;
       this.#waitingBytes -= call.bytes.length;
-      call.settle?.(error);
+      this.#settle(call, error);
       return false;
     };
     this.#batch = this.#batch.filter(keeps);
@@ -258,7 +264,7 @@ export class CallQueue<Text extends string | Buffer> {
     this.#watch ??= timers.after(timeoutMs / DEADLINE_CHECKS, () => {
       this.#watch = undefined;
       this.#expire();
-      if (this.#size > 0) this.#watchDeadlines();
+      if (this.#unsettled > 0) this.#watchDeadlines();
     });
   }
 
@@ -268,8 +274,7 @@ export class CallQueue<Text extends string | Buffer> {
     const noReply = `no reply within ${timeoutMs} ms: the command may or may not have been executed`;
     this.#sent.retain((call) => {
       if (call.deadlineMs <= nowMs) {
-        call.settle?.(new CoterieError("TIMEOUT", noReply, { detail: { timeoutMs } }));
-        call.settle = undefined;
+        this.#settle(call, new CoterieError("TIMEOUT", noReply, { detail: { timeoutMs } }));
       }
       return true; // it keeps its place: its reply may still come
     });
@@ -278,6 +283,11 @@ export class CallQueue<Text extends string | Buffer> {
     this.#dropWaiting((call) => call.deadlineMs <= nowMs, error);
     this.#checkClosing();
   }
+}
+
+/** A command whose reply nobody waits for. */
+function unasked<Text extends string | Buffer>(bytes: Buffer): Call<Text> {
+  return { bytes, commands: 1, replies: [], deadlineMs: Infinity, settle: undefined };
 }
 
 function stopped(): CoterieError {

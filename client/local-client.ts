@@ -52,6 +52,8 @@ export class LocalClient<Text extends string | Buffer> {
   async transaction(commands: readonly Command[]): Promise<readonly Reply<Text>[]> {
     const replies = await this.#calls.together(encodeTransaction(commands));
     if (replies instanceof CoterieError) throw replies;
+    const [begun] = replies;
+    if (begun instanceof CoterieError) throw begun; // inside one that was begun by call("MULTI")
     const last = replies.at(-1);
     if (Array.isArray(last)) return last;
     if (last === null) throw new CoterieError("COMMAND_FAILED", WATCHED_CHANGED);

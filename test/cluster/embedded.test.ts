@@ -126,6 +126,10 @@ test("a transaction is all its replies, or one error", async () => {
   const stale = client.transaction([["SET", "t", 4]]);
   await assert.rejects(stale, /a watched key has changed: nothing was executed/);
   assert.equal(await client.get("t"), "3");
+  await client.call("MULTI");
+  await client.call("SET", "o", "1");
+  const nested = client.transaction([["GET", "o"]]);
+  await assert.rejects(nested, /MULTI calls can not be nested/);
 });
 
 test("a command in a transaction that would end or nest it is refused before anything is sent", async () => {

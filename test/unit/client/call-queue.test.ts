@@ -190,6 +190,24 @@ test("a full port holds calls back until it has room", async () => {
   assert.deepEqual(await Promise.all(calls), ["a", "b"]);
 });
 
+test("what a new handle begins with waits for room as well, and goes first", async () => {
+  const { node, call } = staged([encodeCommand(["SELECT", 3])]);
+  node.hasRoom = false;
+  const called = call("A");
+  await turn();
+  node.hasRoom = true;
+  node.events?.writable();
+  assert.deepEqual(node.sent, ["*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n", "*1\r\n$1\r\nA\r\n"]);
+  assert.equal(node.opened, 1);
+  node.reply("+OK\r\n+a\r\n");
+  assert.equal(await called, "a");
+  const next = call("B");
+  await turn();
+  assert.deepEqual(node.sent.slice(2), ["*1\r\n$1\r\nB\r\n"]);
+  node.reply("+b\r\n");
+  assert.equal(await next, "b");
+});
+
 test("without a worker a call waits, and is not executed if it waits too long", async () => {
   const { node, clock, call } = staged();
   node.isServing = false;
@@ -228,6 +246,17 @@ test("a closed client finishes what was called, then closes its handle", async (
   assert.equal(node.closed, 0);
   node.reply("+a\r\n");
   assert.equal(await before, "a");
+  await closed;
+  assert.equal(node.closed, 1);
+});
+
+test("a closed client does not wait for a reply that came too late for its call", async () => {
+  const { node, clock, queue, call } = staged();
+  const slow = call("A");
+  await turn();
+  const closed = queue.close();
+  clock.advance(TIMEOUT_MS * 1.25);
+  assert.equal(codeOf(await slow), "TIMEOUT");
   await closed;
   assert.equal(node.closed, 1);
 });
