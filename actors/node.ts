@@ -31,6 +31,7 @@ import { findPorts } from "./supervisor/ports.ts";
 import { removePortsFile, writePortsFile } from "./supervisor/ports-file.ts";
 import { Recoveries } from "./supervisor/recoveries.ts";
 import { NOT_SCRUBBED, SCRUB_FILE_TIMEOUT_MS, SCRUB_LOOK_MS, Scrub } from "./supervisor/scrub.ts";
+import { SetParameters } from "./supervisor/set-parameters.ts";
 import { StartMemory } from "./supervisor/start-memory.ts";
 import { threadOptions } from "./supervisor/threads.ts";
 import { Workers, type WorkerView } from "./supervisor/workers.ts";
@@ -85,6 +86,7 @@ class Node implements LocalNode, AdminSource {
   #earlier: EarlierFiles | undefined;
   #scrub: Scrub | undefined;
   #recoveries: Recoveries;
+  readonly #parameters = new SetParameters();
   #stopped: Promise<void> | undefined;
   /** One collection at a time, however many ask. */
   #collecting: Promise<WorkerView[]> | undefined;
@@ -217,7 +219,8 @@ class Node implements LocalNode, AdminSource {
         // Nothing goes while it is looked at.
         await this.#earlier?.idle();
         const found = await surveys.of(worker);
-        return { args: { ...args, slabs: memory.take(worker, neededBytes(found.survey)) }, found };
+        const slabs = memory.take(worker, neededBytes(found.survey));
+        return { args: { ...args, slabs }, found, parameters: this.#parameters.values };
       },
       handles: this.handles,
       reported: (worker, report) => this.#reported(worker, report),
@@ -266,6 +269,9 @@ class Node implements LocalNode, AdminSource {
         return;
       case "released":
         this.#earlier?.released(worker, report.files);
+        return;
+      case "configured":
+        this.#parameters.note(report.values);
         return;
       case "recovered":
         this.#earlier?.workerUp(worker);
@@ -341,7 +347,7 @@ class Node implements LocalNode, AdminSource {
     const workers = await this.#collect();
     const uptimeSeconds = Math.max(0, (systemClock.now() - this.#startedAtMs) / 1000);
     return nodeStatus({
-      config: this.#config,
+      config: this.#parameters.over(this.#config),
       liveness: this.liveness(),
       nodeId: this.nodeId,
       uptimeSeconds,
@@ -351,7 +357,7 @@ class Node implements LocalNode, AdminSource {
 
   async metrics(): Promise<string> {
     const workers = await this.#collect();
-    const { cluster, self, clients } = this.#config;
+    const { cluster, self, clients } = this.#parameters.over(this.#config);
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
     const { active, idle } = performance.eventLoopUtilization();

@@ -113,7 +113,7 @@ function lockedOut(lockedMs: number): string {
 
 /** Bounds a client's requests by whether it is authenticated: narrowly before (CVE-2021-32675). */
 export function boundInput(client: Client): void {
-  const { argumentsMax, argumentBytesMax } = client.worker.config.clients;
+  const { argumentsMax, argumentBytesMax } = client.worker.limits;
   const limits = client.isAuthenticated
     ? { ...respLimits, argsMax: argumentsMax, bulkBytesMax: argumentBytesMax }
     : respLimitsBeforeAuth;

@@ -149,7 +149,7 @@ export class Connection {
       return;
     }
     const reply = this.reply();
-    reply.error(this.reader.error);
+    if (!this.client.mutesReply()) reply.error(this.reader.error);
     this.endReply(reply, 0);
     this.close();
   }

@@ -1,7 +1,6 @@
 /** What dispatch and transactions need of the worker that they run on: types only. */
 import type { Clock } from "../../runtime/base/clock.ts";
 import type { LogEvent } from "../../runtime/base/log.ts";
-import type { ClientsConfig } from "../../runtime/config.ts";
 import type { CommandTable } from "../command-table.ts";
 import type { Executor } from "../vnode/executor.ts";
 import type { PartitionLocks } from "../worker/partition-locks.ts";
@@ -26,7 +25,6 @@ export interface DispatchHost extends WorkerView {
   readonly vnodesHere: Vnodes;
   readonly gates: WorkerLog;
   readonly clientPause: Pause;
-  readonly limits: ClientsConfig;
   /** Why changes are refused now, as an error reply; null: they are not. */
   refusesWrite(deniesOom: boolean): string | null;
   /**

@@ -158,8 +158,10 @@ export class Exchange {
   request(worker: Peer, kind: number, message: Buffer, nowMs: number): Promise<Outcome> {
     const port = this.#port(worker);
     const id = this.#nextId;
-    const at =
-      message.length > PORT_MESSAGE_BYTES_MAX ? -1 : port.beginReply(kind, id, message.length);
+    if (message.length > PORT_MESSAGE_BYTES_MAX) {
+      return Promise.resolve({ kind: "failed", text: TOO_LARGE });
+    }
+    const at = port.beginReply(kind, id, message.length);
     if (at < 0) return Promise.resolve({ kind: "failed", text: NOT_THERE });
     message.copy(port.out, at);
     port.end(message.length);

@@ -14,7 +14,12 @@ export interface Parameter {
   set(value: string): void;
 }
 
+/** Names and values that are set together. */
+export type ParameterValues = readonly (readonly [name: string, value: string])[];
+
 export class Parameters {
+  /** Told what was set: whoever succeeds this worker begins with it. */
+  onSet: (values: ParameterValues) => void = () => undefined;
   readonly #byName = new Map<string, Parameter>();
 
   define(name: string, parameter: Parameter): void {
@@ -24,6 +29,12 @@ export class Parameters {
   /** A parameter by its lower-case name. */
   find(name: string): Parameter | undefined {
     return this.#byName.get(name);
+  }
+
+  /** Sets what has passed `check`, by lower-case names. */
+  set(values: ParameterValues): void {
+    for (const [name, value] of values) this.#byName.get(name)?.set(value);
+    this.onSet(values);
   }
 
   names(): string[] {

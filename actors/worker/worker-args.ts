@@ -1,6 +1,7 @@
 /** What a worker thread is started with: plain data, cloned. */
 import type { NodeConfig } from "../../runtime/config.ts";
 import type { FolderSurvey } from "../../runtime/storage/survey.ts";
+import type { ParameterValues } from "./parameters.ts";
 
 export interface WorkerArgs {
   readonly config: NodeConfig;
@@ -28,6 +29,8 @@ export interface WorkerArgs {
 export interface WorkerBirth {
   readonly args: WorkerArgs;
   readonly found: FolderSurvey;
+  /** What CONFIG SET has changed since the node started. */
+  readonly parameters: ParameterValues;
 }
 
 /** What a worker tells the main thread of its own accord. */
@@ -40,4 +43,6 @@ export type WorkerReport =
     }
   /** Journal files of earlier boots that this worker needs no more. */
   | { readonly kind: "released"; readonly files: readonly string[] }
+  /** CONFIG SET. */
+  | { readonly kind: "configured"; readonly values: ParameterValues }
   | { readonly kind: "shutdown" };

@@ -3,7 +3,7 @@
  * here, the clients that are connected here, counters.
  */
 import type { Random } from "../../runtime/base/prng.ts";
-import type { NodeConfig } from "../../runtime/config.ts";
+import type { ClientsConfig, NodeConfig } from "../../runtime/config.ts";
 import type { SlabPool } from "../../runtime/table/slab-pool.ts";
 import type { CommandCatalog } from "../command-facts.ts";
 import type { Logins } from "../gateway/authentication.ts";
@@ -46,6 +46,8 @@ export interface WorkerView {
   readonly slots: SlotMap;
   /** CONFIG GET and SET. */
   readonly parameters: Parameters;
+  /** Bounds on clients, as CONFIG SET has left them. */
+  readonly limits: ClientsConfig;
   readonly executor: Executor;
   /** Wall time of the turn, ms. */
   readonly nowMs: number;

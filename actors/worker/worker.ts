@@ -71,7 +71,7 @@ start().catch((error: unknown) => {
 async function start(): Promise<void> {
   // Loaded while the main thread finds what this worker begins with.
   const loading = import("./worker-runtime.ts");
-  const { args, found } = (await context.args) as WorkerBirth;
+  const { args, found, parameters } = (await context.args) as WorkerBirth;
   const { WorkerRuntime } = await loading;
   const random = systemRandom();
   const opened = await openStorage({
@@ -109,6 +109,8 @@ async function start(): Promise<void> {
     released: (files) => tellMain({ kind: "released", files }),
     shutdown: () => tellMain({ kind: "shutdown" }),
   });
+  made.parameters.set(parameters);
+  made.parameters.onSet = (values) => tellMain({ kind: "configured", values });
   runtime = made;
   const facts = await opened.recover(made);
   context.openPorts();

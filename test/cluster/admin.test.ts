@@ -124,3 +124,21 @@ test("a worker that crashes is restarted: unready until then, its data back", as
   assert.equal(await again.call("GET", own[0] as string), "v");
   assert.match(server.stderr, /worker 1 failed: Error: DEBUG CRASH-WORKER; it is restarted/);
 });
+
+test("what CONFIG SET has changed holds for a worker that is restarted, and is shown", async () => {
+  await using server = await startServer({ workers: 2, env: TESTING });
+  const [first, second] = server.directPorts;
+  const client = await server.connect(first);
+  const MB = 1024 * 1024;
+  assert.equal(await client.call("CONFIG", "SET", "maxclients", "77", "maxmemory", "50mb"), "OK");
+  assert.equal(await client.call("CONFIG", "SET", "maxmemory", "60mb"), "OK");
+  await client.call("DEBUG", "CRASH-WORKER", "1");
+  await until(async () => ((await status(server)).workers[1]?.restarts === 1 ? true : undefined));
+  await until(async () => ((await get(server, "/readyz")).status === 200 ? true : undefined));
+  const again = await server.connect(second);
+  const shown = await again.call("CONFIG", "GET", "maxclients", "maxmemory");
+  assert.deepEqual(shown, ["maxclients", "77", "maxmemory", String(60 * MB)]);
+  const { clientsMax, memoryBytesMax } = await status(server);
+  assert.deepEqual([clientsMax, memoryBytesMax], [77, 60 * MB]);
+  assert.equal(valueOfSeries(await metrics(server), "coterie_clients_max", {}), 77);
+});

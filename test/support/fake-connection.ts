@@ -84,13 +84,15 @@ export class FakeConnection implements ConnectionHost {
   lookedAt: string[] = [];
   bytesAhead = Number.POSITIVE_INFINITY;
   closedCount = 0;
+  /** The client wants no replies. */
+  isMuted = false;
   /** Commands that the turn still has time for. */
   time = Number.POSITIVE_INFINITY;
   #wantsFlush = false;
 
   constructor(limits: Partial<ClientsConfig> = {}, isAuthenticated = true) {
     this.limits = { ...LIMITS, ...limits };
-    const client = { isAuthenticated } as Client;
+    const client = { isAuthenticated, mutesReply: () => this.isMuted } as Client;
     const side = new RespWriter({ bytesMax: 1 << 20 });
     this.connection = new Connection(client, this.transport, this, side);
   }

@@ -76,9 +76,11 @@ const set = nodeCommand({
     return refusal === null;
   },
   collect(worker, request) {
+    const values: [string, string][] = [];
     for (let i = 2; i + 1 < request.count; i += 2) {
-      worker.parameters.find(request.text(i).toLowerCase())?.set(request.text(i + 1));
+      values.push([request.text(i).toLowerCase(), request.text(i + 1)]);
     }
+    worker.parameters.set(values);
     return null;
   },
   answer: (_client, _request, _parts, reply) => reply.ok(),

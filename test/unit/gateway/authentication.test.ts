@@ -114,6 +114,13 @@ test("before AUTH a request is small, or the end; after it, it is not", async ()
   using client = await node.connect();
   const replies = await client.pipeline(["AUTH", PASSWORD], tooMany, tooLong);
   assert.deepEqual(replies, ["OK", "OK", WRONG]);
+
+  const MB = 1024 * 1024;
+  await client.call("CONFIG", "SET", "proto-max-bulk-len", String(MB));
+  using later = await node.connect();
+  later.send(["AUTH", PASSWORD], ["SET", "k", "x".repeat(MB + 1)]);
+  const error = "ERR Protocol error: invalid bulk length";
+  assert.deepEqual(await later.untilClosed(), ["OK", { error }]);
 });
 
 test("a bounded number of answers wait", () => {

@@ -324,6 +324,11 @@ test("a protocol error is answered behind the replies before it, then the connec
   assert.equal(sent, "+A\r\n-ERR Protocol error: expected '$', got 'f'\r\n");
   assert.equal(fake.transport.end, "closed");
   assert.deepEqual(fake.ran, ["A"]);
+
+  const muted = new FakeConnection();
+  muted.isMuted = true;
+  assert.equal(muted.feed("*1\r\nfoo\r\n"), "");
+  assert.equal(muted.transport.end, "closed");
 });
 
 test("an HTTP request ends the connection without a word, and nothing behind it runs", () => {
