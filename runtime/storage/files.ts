@@ -355,7 +355,11 @@ export const systemFiles: FileSystem = {
   open: (path, mode) => openNode(path, mode === "read" ? "r" : "r+"),
   create: (path, mode) => openNode(path, mode === "new" ? "wx+" : "w+"),
   rename: (from, to) => nodeFs.promises.rename(from, to),
-  remove: (path) => nodeFs.promises.rm(path, { force: true }),
+  async remove(path) {
+    await nodeFs.promises.unlink(path).catch((error: unknown) => {
+      if (systemCode(error) !== "ENOENT") throw error;
+    });
+  },
   async list(folder) {
     return (await nodeFs.promises.readdir(folder)).sort();
   },

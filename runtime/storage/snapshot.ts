@@ -2,8 +2,8 @@
  * Container for one vnode's state at one sequence: checked chunks of bytes that only the vnode
  * understands. Format: docs/formats/snapshot.md.
  *
- * Invariant: a file with a snapshot's name is whole (temporary name, sync, rename, folder sync),
- * so anything wrong in it is damage: CORRUPT with file and offset, and nothing of it is used.
+ * Invariant: a file with a snapshot's name is whole (temporary name, sync, rename), so anything wrong
+ * in it is damage: CORRUPT with file and offset, and nothing of it is used.
  */
 import { assert } from "../base/assert.ts";
 import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "../base/bytes.ts";
@@ -18,6 +18,9 @@ export const SNAPSHOT_FORMAT = 1;
 // limits:
 /** Largest chunk: one read, one check, one turn of a restore. */
 export const SNAPSHOT_CHUNK_BYTES_MAX = 1024 * 1024;
+
+/** Pieces are written together up to here: each call costs a thread of the pool. */
+const HELD_BYTES_MAX = 128 * 1024;
 
 const KIND = "the snapshot";
 const HEADER_BYTES = 64;
@@ -70,7 +73,10 @@ export class SnapshotWriter {
   readonly #folder: string;
   readonly #file: File;
   readonly #chunkHeader = Buffer.alloc(CHUNK_HEADER_BYTES);
-  #position = HEADER_BYTES;
+  /** The last bytes before `#position`, which are not written yet. */
+  readonly #held: Buffer;
+  #heldBytes = 0;
+  #position = 0;
   #chunks = 0;
   #payloadBytes = 0;
   /** Runs over the chunk headers, which hold the payloads' checksums. */
@@ -81,6 +87,8 @@ export class SnapshotWriter {
     this.#folder = folder;
     this.name = name;
     this.#file = file;
+    this.#held = spareHeld ?? Buffer.allocUnsafeSlow(HELD_BYTES_MAX);
+    spareHeld = undefined;
   }
 
   static async create(fs: FileSystem, folder: string, info: SnapshotInfo): Promise<SnapshotWriter> {
@@ -117,7 +125,10 @@ export class SnapshotWriter {
     this.#payloadBytes += length;
   }
 
-  /** Makes it durable under its name. The manifest may name it from now on. */
+  /**
+   * Makes it durable, and gives it its name, which lasts after `syncFolder`: the manifest may name it
+   * then.
+   */
   async finish(): Promise<{ readonly name: string; readonly bytes: number }> {
     const footer = Buffer.alloc(FOOTER_BYTES);
     writeU32(footer, 0, FOOTER_MAGIC);
@@ -126,11 +137,12 @@ export class SnapshotWriter {
     writeU32(footer, 16, this.#total);
     writeU32(footer, FOOTER_BYTES - 4, checksum(footer.subarray(0, FOOTER_BYTES - 4)));
     await this.#write(footer, 0, FOOTER_BYTES);
+    await this.#flush();
+    spareHeld = this.#held;
     try {
       await synced(this.#file);
       await this.#file.close();
       await this.#fs.rename(this.#file.path, `${this.#folder}/${this.name}`);
-      await this.#fs.syncFolder(this.#folder);
     } catch (error) {
       await this.abort();
       throw diskError(error, "finish the snapshot", this.#file.path);
@@ -157,19 +169,38 @@ export class SnapshotWriter {
     writeU64(header, 24, info.createdMs);
     writeU32(header, HEADER_BYTES - 4, checksum(header.subarray(0, HEADER_BYTES - 4)));
     this.#total = checksum(header);
-    await this.#file.write(header, 0, HEADER_BYTES, 0);
+    await this.#write(header, 0, HEADER_BYTES);
   }
 
+  /** Takes a piece: small ones are held back, to be written with what follows. */
   async #write(source: Buffer, start: number, length: number): Promise<void> {
+    if (this.#heldBytes + length > HELD_BYTES_MAX) await this.#flush();
+    if (length > HELD_BYTES_MAX) await this.#writeAt(source, start, length, this.#position);
+    else {
+      source.copy(this.#held, this.#heldBytes, start, start + length);
+      this.#heldBytes += length;
+    }
+    this.#position += length;
+  }
+
+  async #flush(): Promise<void> {
+    const length = this.#heldBytes;
+    if (length > 0) await this.#writeAt(this.#held, 0, length, this.#position - length);
+    this.#heldBytes = 0;
+  }
+
+  async #writeAt(source: Buffer, start: number, length: number, position: number): Promise<void> {
     try {
-      await this.#file.write(source, start, length, this.#position);
+      await this.#file.write(source, start, length, position);
     } catch (error) {
       await this.abort();
       throw diskError(error, "write the snapshot", this.#file.path);
     }
-    this.#position += length;
   }
 }
+
+/** What the last writer had no more use for: a worker writes one snapshot after the other. */
+let spareHeld: Buffer | undefined;
 
 /** Takes a checked chunk, source[start, end); the bytes are its own only during the call. */
 export type VisitChunk = (source: Buffer, start: number, end: number) => void | Promise<void>;

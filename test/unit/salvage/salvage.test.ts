@@ -24,8 +24,9 @@ const TO = "/new";
 /** A folder with the snapshots of two vnodes, one of which has been replaced by a newer one. */
 async function folder(
   more: readonly ManifestVnode[] = [],
+  seed = 1,
 ): Promise<{ disk: MemoryDisk; options: SalvageOptions }> {
-  const disk = new MemoryDisk({ random: seeded(1) });
+  const disk = new MemoryDisk({ random: seeded(seed) });
   const fs = disk.mount();
   const random = seeded(2);
   const names = { clusterId: "c", nodeName: "n" };
@@ -92,6 +93,25 @@ test("the identity comes last: a salvage that fails leaves none, and one that en
     const hasIdentity = disk.paths().includes(`${TO}/node.json`);
     assert.ok(!ended || hasIdentity, `operation ${k}`);
     if (hasIdentity) assert.equal(disk.paths().filter((path) => path.startsWith(TO)).length, 4);
+  }
+});
+
+test("after a power failure at any operation, too, what has an identity is whole", async () => {
+  const whole = await folder();
+  const before = whole.disk.operations;
+  await salvage(whole.options);
+  const operations = whole.disk.operations - before;
+  for (let k = 0; k < operations; k++) {
+    for (let seed = 0; seed < 10; seed++) {
+      const { disk, options } = await folder([], seed);
+      disk.crashAt = disk.operations + k;
+      await salvage(options).catch(() => undefined);
+      disk.crash();
+      const paths = disk.paths();
+      if (!paths.includes(`${TO}/node.json`)) continue;
+      const names = paths.filter((path) => path.startsWith(TO) && !path.endsWith(".tmp"));
+      assert.equal(names.length, 4, `operation ${k}, seed ${seed}`);
+    }
   }
 });
 

@@ -113,21 +113,51 @@ test("a finished snapshot survives a power failure, an unfinished one has no nam
     await writer.chunk(Buffer.from("half"), 0, 4);
     assert.equal((await fs.list(FOLDER)).includes(snapshotName(INFO)), false);
     await writer.finish();
+    await fs.syncFolder(FOLDER);
     disk.crash();
     assert.deepEqual(await read(disk.mount()), [Buffer.from("half")]);
   }
 });
 
 test("a full disk leaves nothing behind", async () => {
+  const isFull = (error: unknown) => error instanceof CoterieError && error.code === "DISK_FULL";
+  for (const [capacity, length] of [
+    [300, 500],
+    [300_000, 400_000],
+  ] as const) {
+    const disk = await newDisk();
+    const fs = disk.mount();
+    disk.capacityBytes = capacity;
+    const writer = await SnapshotWriter.create(fs, FOLDER, INFO);
+    const write = async () => {
+      await writer.chunk(Buffer.alloc(length), 0, length);
+      await writer.finish();
+    };
+    await assert.rejects(write(), isFull);
+    assert.deepEqual(await fs.list(FOLDER), []);
+  }
+});
+
+test("pieces of any size come out as they went in, small ones in few writes", async () => {
   const disk = await newDisk();
+  const lengths = [1, 100, 64_000, 63_000, 5, 131_000, 131_072, 131_073, 200_000, 7, 131_072, 3];
+  const chunks = lengths.map((length, i) => Buffer.alloc(length, i + 1));
+  await write(disk.mount(), chunks);
+  assert.deepEqual(await read(disk.mount()), chunks);
+  let writes = 0;
   const fs = disk.mount();
-  disk.capacityBytes = 300;
-  const writer = await SnapshotWriter.create(fs, FOLDER, INFO);
-  await assert.rejects(
-    writer.chunk(Buffer.alloc(500), 0, 500),
-    (error) => error instanceof CoterieError && error.code === "DISK_FULL",
-  );
-  assert.deepEqual(await fs.list(FOLDER), []);
+  const create = fs.create.bind(fs);
+  fs.create = async (...args) => {
+    const file = await create(...args);
+    const writeTo = file.write.bind(file);
+    file.write = (...what) => {
+      writes++;
+      return writeTo(...what);
+    };
+    return file;
+  };
+  await write(fs, [Buffer.alloc(50_000, 1), Buffer.alloc(50_000, 2)]);
+  assert.equal(writes, 1);
 });
 
 test("a missing snapshot is damage, not an empty vnode", async () => {

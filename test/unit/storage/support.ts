@@ -325,6 +325,7 @@ export class TinyNode {
     await until(() => this.failed || this.journal.durableThrough >= this.journal.writtenThrough);
     if (this.failed) return;
     const { name } = await writer.finish();
+    await fs.syncFolder(FOLDER);
     const vnodes = this.#manifest.vnodes.filter(({ id }) => id !== vnode);
     vnodes.push({ id: vnode, snapshot: name, sequence });
     await this.#writeManifest({ ...this.#manifest, vnodes });
