@@ -73,6 +73,31 @@ test("space that is not there is not tried to be taken: others have it", async (
   assert.deepEqual([reserve.held, room(), least], [false, left, left]);
 });
 
+test("what takes space in vain gives it back", async () => {
+  const { disk, reserve } = await fullDisk();
+  await reserve.lend(always, async () => undefined);
+  const size = () => disk.peek("/data/reserve-0").length;
+  const before = size();
+  // Others take the room meanwhile.
+  disk.fault = ({ kind }) => (kind === "sync" ? "ENOSPC" : undefined);
+  await reserve.restore();
+  assert.deepEqual([reserve.held, size()], [false, before]);
+  disk.fault = () => undefined;
+  await reserve.restore();
+  assert.deepEqual([reserve.held, size()], [true, BYTES]);
+});
+
+test("a reserve that has lent something to a start is not whole until that is back", async () => {
+  const { disk, reserve } = await fullDisk();
+  let tries = 0;
+  await reserve.withLoan(async () => {
+    if (++tries === 1) throw Object.assign(new Error("full"), { code: "ENOSPC" });
+  });
+  assert.deepEqual([tries, reserve.held, disk.peek("/data/reserve-0").length], [2, false, 0]);
+  await reserve.restore();
+  assert.ok(reserve.held);
+});
+
 test("nothing is lent to cleaning that is not needed any more", async () => {
   const { reserve } = await fullDisk();
   await reserve.lend(

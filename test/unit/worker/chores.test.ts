@@ -17,7 +17,7 @@ interface Meanwhile {
 }
 
 /** Chores over so many vnodes, each with as many keys with a TTL as a sweep looks at. */
-function chores(meanwhile?: Meanwhile) {
+function chores(meanwhile?: Meanwhile, isFree: (id: number) => boolean = () => true) {
   const clock = new ManualClock();
   const lookMs = meanwhile?.lookMs ?? 0.02;
   let looks = 0;
@@ -43,7 +43,7 @@ function chores(meanwhile?: Meanwhile) {
     clock: costly,
     timers: clock,
     exchange: { expire: () => undefined },
-    locks: { expire: () => undefined, isFree: () => true },
+    locks: { expire: () => undefined, isFree },
     snapshots: { wantDue: () => undefined },
     stats,
     limits: { idleTimeoutMs: 0, handshakeTimeoutMs: 0 },
@@ -142,6 +142,20 @@ test("what has expired is cleared in every vnode, at once where there is much", 
   ticks(10);
   assert.equal(stats.expiredKeys, 3_000);
   assert.equal(last.vnode.partition.table.keyCount, 100);
+});
+
+test("what a transaction has locked is not swept until it is free", () => {
+  const LOCKED = 9;
+  let locked = true;
+  const { replicas, clock, ticks } = chores(undefined, (id) => id !== LOCKED || !locked);
+  Object.defineProperty(replicas[100]?.vnode, "id", { value: LOCKED });
+  clock.shift(NEVER_MS + 1_100);
+  ticks(3);
+  const keys = replicas.map(({ partition }) => partition.table.keyCount);
+  assert.deepEqual(keys.filter((count) => count > 0).length, 1, "of the one that is locked");
+  locked = false;
+  ticks(3);
+  for (const { partition } of replicas) assert.equal(partition.table.keyCount, 0);
 });
 
 test("where nothing has expired, a tick takes one slice", () => {

@@ -99,6 +99,8 @@ test("who waits for a write waits for the sync before it, and is told that the d
   log.append(1, 3, OP, 0, OP.length);
   const failed = assert.rejects(log.written(), { code: "DISK_FAILED" });
   disk.fault = () => "EIO";
+  const settled = log.settled();
   await failed;
   await assert.rejects(log.written(), { code: "DISK_FAILED" });
+  assert.equal(await settled, false);
 });

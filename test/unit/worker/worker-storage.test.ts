@@ -212,6 +212,32 @@ test("a snapshot never lasts longer than the rest of a transaction that it holds
   await storage.close();
 });
 
+test("a snapshot with ops that a full disk keeps from being written is named once they are durable", async () => {
+  using data = emptyFolder();
+  const { path: folder } = data;
+  const { storage, of, finishSnapshot } = await startWorker({ folder, boot: 1 });
+  for (const id of [FIRST, SECOND]) setStrings(of(id).partition, [["a", "1"]]);
+  const named = () => {
+    const name = join(folder, manifestName({ boot: 1, worker: 0 }));
+    return decodeManifest(readFileSync(name), name).vnodes.map(({ id }) => id);
+  };
+  let [isWaiting, dead] = [true, false];
+  Object.defineProperty(storage.journal, "isPending", {
+    value: (id: number) => id === FIRST && isWaiting,
+  });
+  Object.defineProperty(storage.journal, "dead", { get: () => dead });
+  await storage.snapshotsTaken([FIRST, SECOND].map(finishSnapshot));
+  assert.deepEqual(named(), [SECOND]);
+  // Nothing that waits for a journal that has failed becomes durable.
+  [isWaiting, dead] = [false, true];
+  await storage.snapshotsTaken([]);
+  assert.deepEqual(named(), [SECOND]);
+  dead = false;
+  await storage.snapshotsTaken([]);
+  assert.deepEqual(named(), [SECOND, FIRST]);
+  await storage.close();
+});
+
 test("a folder with data of a keyspace that is not configured any more is refused, not emptied", async () => {
   using data = emptyFolder();
   const { path: folder } = data;
