@@ -181,12 +181,12 @@ const clients = object({
   outputHardBytes: field(
     bytes(64 * KB, 16 * GB),
     "256mb",
-    "Replies waiting for a client before it is disconnected at once. One reply alone may be larger.",
+    "Replies waiting for a client before it is disconnected if it takes none of them for a second. One reply alone may be larger.",
   ),
   outputSoftBytes: field(
     bytes(64 * KB, 16 * GB),
     "64mb",
-    "Replies waiting for a client before it is disconnected if it stays so for outputSoftMs.",
+    "Replies waiting for a client before it is disconnected if it takes less than as much again in outputSoftMs.",
   ),
   outputSoftMs: field(integer(100, DAY_MS), 60_000, "How long outputSoftBytes may last."),
   queryBytesMax: field(
