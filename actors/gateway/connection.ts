@@ -133,9 +133,10 @@ export class Connection {
         this.#refuseInput();
         break;
       }
+      const { next } = reader;
+      if (at >= lookAt && next < end) lookAt = this.#host.lookAhead(this, buffer, at, end);
       this.#host.dispatch(this, reader.request);
-      at = reader.next;
-      if (at >= lookAt && at < end) lookAt = this.#host.lookAhead(this, buffer, at, end);
+      at = next;
       if (this.pendingOutput > this.#outputPauseBytes()) this.#outputIsFull();
     }
     this.#isRunning = false;
