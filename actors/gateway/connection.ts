@@ -145,14 +145,13 @@ export class Connection {
 
   /** A protocol error: one error reply, then the end. An HTTP request gets nothing at all. */
   #refuseInput(): void {
-    if (this.reader.forgery) {
-      this.destroy();
-      return;
+    if (this.reader.forgery) this.destroy();
+    else {
+      const reply = this.reply();
+      if (!this.client.mutesReply()) reply.error(this.reader.error);
+      this.endReply(reply, 0);
+      this.close();
     }
-    const reply = this.reply();
-    if (!this.client.mutesReply()) reply.error(this.reader.error);
-    this.endReply(reply, 0);
-    this.close();
   }
 
   /** Goes on with input that waited. */
