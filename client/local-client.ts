@@ -52,10 +52,9 @@ export class LocalClient<Text extends string | Buffer> {
   async transaction(commands: readonly Command[]): Promise<readonly Reply<Text>[]> {
     const replies = await this.#calls.together(encodeTransaction(commands));
     if (replies instanceof CoterieError) throw replies;
-    const [begun] = replies;
-    if (begun instanceof CoterieError) throw begun; // inside one that was begun by call("MULTI")
     const last = replies.at(-1);
-    if (Array.isArray(last)) return last;
+    // Others stand before ours in one that was begun by call("MULTI").
+    if (Array.isArray(last)) return last.slice(last.length - commands.length);
     if (last === null) throw new CoterieError("COMMAND_FAILED", WATCHED_CHANGED);
     const failed = replies.find((reply) => reply instanceof CoterieError);
     throw failed instanceof CoterieError ? failed : unexpected("EXEC", last);

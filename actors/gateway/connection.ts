@@ -84,7 +84,7 @@ export class Connection {
   #isRunning = false;
   #hasInputEnded = false;
   #flushWanted = false;
-  /** Bytes of the reply that filled the output last. */
+  /** Bytes of the last reply in `out`. */
   #lastBytes = 0;
   readonly #slowness = new SlowReader();
 
@@ -243,8 +243,8 @@ export class Connection {
       return;
     }
     if (writer === this.out) {
-      const isMuffled = writer.at === this.#mark;
-      if (gate !== 0 && !isMuffled && !this.#gates.holds(gate)) {
+      this.#lastBytes = writer.at - this.#mark;
+      if (gate !== 0 && this.#lastBytes > 0 && !this.#gates.holds(gate)) {
         if (!this.#host.gates.isOpen(gate)) this.#gates.add(gate, this.#mark);
       }
     } else {
@@ -301,7 +301,6 @@ export class Connection {
   /** Nothing more is run until some of it has left. */
   #outputIsFull(): void {
     this.#isOutputFull = true;
-    this.#lastBytes = this.out.at - this.#mark;
     if (!this.closing) this.#pauseReading();
   }
 

@@ -23,25 +23,24 @@ export class SlowReader {
   /** Since when it is slow, ms, and what had moved then; 0: it is not. */
   #sinceMs = 0;
   #movedThen = 0;
-  /** What had moved at the last look. */
+  /** What had moved at the last look, and when it was last seen to move, or to have nothing to take. */
   #moved = 0;
+  #movedAtMs = 0;
 
   /** Looks now and then. */
   isTooSlow(waiting: Waiting, limits: ClientsConfig, monotonicMs: number): boolean {
     const { outputHardBytes, outputSoftBytes, outputSoftMs } = limits;
     const { bytes, lastBytes, moved } = waiting;
     const isStuck = waiting.isStopped && moved === this.#moved;
+    if (!isStuck) this.#movedAtMs = monotonicMs;
     this.#moved = moved;
+    if (bytes - lastBytes > outputHardBytes && monotonicMs - this.#movedAtMs > HARD_MS) return true;
     if (bytes <= outputSoftBytes && !isStuck) {
       this.#sinceMs = 0;
       return false;
     }
     if (this.#sinceMs === 0) this.#begin(moved, monotonicMs);
-    const forMs = monotonicMs - this.#sinceMs;
-    if (bytes - lastBytes > outputHardBytes && forMs > HARD_MS && moved === this.#movedThen) {
-      return true;
-    }
-    if (forMs <= outputSoftMs) return false;
+    if (monotonicMs - this.#sinceMs <= outputSoftMs) return false;
     if (moved - this.#movedThen < outputSoftBytes) return true;
     this.#begin(moved, monotonicMs);
     return false;

@@ -50,6 +50,8 @@ export class Vnode implements OpSink, Place {
   logBytes = 0;
   /** Sequence of the last op that a snapshot holds. */
   snapshotSequence = 0;
+  /** Bytes of the table when that was taken; 0: there is none. */
+  snapshotTableBytes = 0;
   /** A sweep has something to look at (see sweep.ts). */
   sweepCursor = 0;
   readonly #log: VnodeLog;

@@ -26,6 +26,7 @@ export async function loadSnapshot(
   await readSnapshot(fs, path, (bytes, start, end) => loader.chunk(bytes, start, end), window);
   loader.finish();
   vnode.snapshotSequence = vnode.partition.sequence;
+  vnode.snapshotTableBytes = vnode.table.heap.bytesUsed;
   return vnode;
 }
 

@@ -39,7 +39,7 @@ export class NamedSnapshots {
     this.#vnodes.set(entry.id, entry);
   }
 
-  /** These are finished. */
+  /** These are finished and durable. */
   add(taken: readonly TakenSnapshot[]): void {
     this.#taken.push(...taken);
   }

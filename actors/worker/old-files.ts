@@ -143,8 +143,8 @@ export class OldFiles {
     // A snapshot goes when its successor is named: until then the disk has both.
     let [more, both] = [0, 0];
     for (const id of storage.space.oldestPins()) {
-      const bytes = SNAPSHOT_BYTES_MIN + (find(id)?.table.heap.bytesUsed ?? 0);
       const replaced = await storage.snapshotBytes(id);
+      const bytes = nextSnapshotBytes(find(id), replaced);
       more += Math.max(0, bytes - replaced);
       both = Math.max(both, Math.min(bytes, replaced));
       if (more + both > room) return false;
@@ -178,4 +178,13 @@ export class OldFiles {
     }
     return isWhole;
   }
+}
+
+/** About how long a vnode's next snapshot will be, as the last one is so long (0: there is none). */
+function nextSnapshotBytes(vnode: Vnode | undefined, lastBytes: number): number {
+  const tableBytes = vnode?.table.heap.bytesUsed ?? 0;
+  if (lastBytes === 0) return tableBytes + SNAPSHOT_BYTES_MIN;
+  // A table is larger than its snapshot: by how much, the last one says.
+  const then = vnode?.snapshotTableBytes || lastBytes;
+  return tableBytes * Math.min(1, lastBytes / then);
 }

@@ -68,7 +68,7 @@ const REMEMBERED: readonly Remembered[] = [
   ["hz", "", integer(0, 2 ** 31 - 1), "10"],
   ["dynamic-hz", "", SWITCH, "yes"],
   // Files: ours are written by our own rules (design 6).
-  ["save", "", text(/^( *[0-9]+ +[0-9]+)* *$/, "Invalid save parameters"), ""],
+  ["save", "", text(/^ *([0-9]+ +[0-9]+( +[0-9]+ +[0-9]+)*)? *$/, "Invalid save parameters"), ""],
   ["appendonly", "", SWITCH, "yes"],
   ["aof-use-rdb-preamble", "", SWITCH, "yes"],
   ["aof-load-truncated", "", SWITCH, "yes"],

@@ -8,7 +8,7 @@
 import type { Clock } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
 import type { SnapshotConfig } from "../../runtime/config.ts";
-import type { FileSystem } from "../../runtime/storage/files.ts";
+import { diskError, type FileSystem } from "../../runtime/storage/files.ts";
 import { SnapshotWriter } from "../../runtime/storage/snapshot.ts";
 import { SnapshotScan } from "../../runtime/table/snapshot-scan.ts";
 import { ChunkMemory } from "../../runtime/table/state-writer.ts";
@@ -42,7 +42,7 @@ export interface SnapshotsOptions {
   pause(): Promise<void>;
   /** What a snapshot replaces must go before the next one has room. */
   isRoomShort(): boolean;
-  /** Makes the manifest name these. */
+  /** They are durable: makes the manifest name them. */
   taken(snapshots: readonly TakenSnapshot[]): Promise<void>;
   /**
    * A snapshot could not be written; it is tried again with the next one that is due. Told once where
@@ -117,8 +117,10 @@ export class Snapshots {
       const [id] = this.#queue;
       if (this.#options.clock.monotonicMs() > this.#stopAtMs) this.#queue.clear();
       if (this.#queue.size === 0) break;
+      let isTaken = false;
       try {
         await this.#take(id as number);
+        isTaken = true;
         const batch = this.#options.isRoomShort() ? 1 : MANIFEST_BATCH;
         if (this.#done.length >= batch) await this.#publish();
       } catch (error) {
@@ -126,7 +128,7 @@ export class Snapshots {
         // Nor has the disk, or the folder, a place for the others; a short room may have.
         isGivenUp = error instanceof CoterieError && !this.#options.isRoomShort();
         if (isGivenUp) this.#queue.clear();
-        else this.#renewed.delete(id as number);
+        else if (!isTaken) this.#renewed.delete(id as number);
       }
       this.#queue.delete(id as number);
     }
@@ -172,6 +174,7 @@ export class Snapshots {
       const { name } = await writer.finish();
       vnode.logBytes -= logBytes;
       vnode.snapshotSequence = sequence;
+      vnode.snapshotTableBytes = vnode.table.heap.bytesUsed;
       this.#renewed.delete(id);
       this.#done.push({ vnodeId: id, name, sequence });
       this.count++;
@@ -189,11 +192,20 @@ export class Snapshots {
     while (scan.next(SLICE_ITEMS) === "going") await this.#options.pause();
   }
 
+  /** Makes the names of what is finished last, with one sync for all, then the manifest names them. */
   async #publish(): Promise<void> {
     const done = this.#done;
     if (done.length === 0) return;
     this.#done = [];
-    await this.#options.taken(done);
+    const { fs, folder, taken } = this.#options;
+    try {
+      await fs.syncFolder(folder);
+    } catch (error) {
+      // A failed sync is never believed later: they are taken anew.
+      for (const { vnodeId } of done) this.#renewed.add(vnodeId);
+      throw diskError(error, "sync", folder);
+    }
+    await taken(done);
   }
 }
 

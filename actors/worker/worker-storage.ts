@@ -210,8 +210,6 @@ export class WorkerStorage {
   async #nameTaken(): Promise<void> {
     const { journal } = this;
     const { taken } = this.#snapshots;
-    // One sync for the names of all.
-    await this.fs.syncFolder(this.#args.folder);
     await this.log.settled();
     if (journal.dead) return;
     const isDurable = (snapshot: TakenSnapshot) =>
@@ -219,7 +217,7 @@ export class WorkerStorage {
     this.#snapshots.name(taken.filter(isDurable));
   }
 
-  /** These snapshots are finished: the manifest names them, and what they replace goes. */
+  /** These snapshots are durable: the manifest names them, and what they replace goes. */
   snapshotsTaken(taken: readonly TakenSnapshot[]): Promise<void> {
     this.#snapshots.add(taken);
     return this.#writeManifest();

@@ -6,6 +6,7 @@ import type { Client } from "../../actors/gateway/client.ts";
 import {
   Connection,
   type ConnectionHost,
+  type ReplySlot,
   type Transport,
 } from "../../actors/gateway/connection.ts";
 import type { Request } from "../../runtime/codec/request.ts";
@@ -156,4 +157,14 @@ export class FakeConnection implements ConnectionHost {
     this.connection.drained();
     this.turn();
   }
+}
+
+/** Keeps the place of each reply; the test fills them. */
+export function deferring(fake: FakeConnection, words: readonly string[]): ReplySlot[] {
+  const slots: ReplySlot[] = [];
+  fake.answer = (connection: Connection, request) => {
+    if (words.includes(request.text(0))) slots.push(connection.defer(request.length(0)));
+    else echo()(connection, request);
+  };
+  return slots;
 }

@@ -91,6 +91,11 @@ test("CONFIG SET refuses wrong values in Redis's words", () => {
     failed("active-expire-effort", "argument must be between 1 and 10 inclusive"),
   );
   assert.deepEqual(client.read("CONFIG SET save x"), failed("save", "Invalid save parameters"));
+  // A pattern that goes back over it in every way does not end.
+  const long = `${"1 ".repeat(90)}x`;
+  const refused = failed("save", "Invalid save parameters");
+  assert.deepEqual(client.read("CONFIG", "SET", "save", long), refused);
+  assert.equal(client.read("CONFIG", "SET", "save", "1 2 ".repeat(45)), "OK");
 });
 
 test("what promises something else than the node keeps is refused, and its present value taken", () => {

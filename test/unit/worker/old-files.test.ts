@@ -76,6 +76,26 @@ async function openWorker(context: TestContext) {
   return { ...worker, finishSnapshot, recovered, closedFiles };
 }
 
+/**
+ * A vnode that has a snapshot and pins a file, on a disk that is full: `bytes` of its table, and what
+ * cleans where the snapshot has `replaced` bytes of a table of `tableBytes` (0: not known).
+ */
+async function onFullDisk(context: TestContext) {
+  const worker = await openWorker(context);
+  const { storage, oldFiles, wanted, folder } = worker;
+  await storage.snapshotsTaken([worker.finishSnapshot(BUSY)]);
+  await worker.fill(BUSY, 1);
+  Object.defineProperty(storage.journal, "full", { value: true });
+  const vnode = worker.of(BUSY);
+  const cleanWith = async (disk: { replaced: number; tableBytes?: number; room: number }) => {
+    await writeFile(join(folder, `snapshot-${BUSY}`), Buffer.alloc(disk.replaced));
+    vnode.snapshotTableBytes = disk.tableBytes ?? 0;
+    storage.reserve.room = async () => disk.room;
+    await oldFiles.clean();
+  };
+  return { bytes: vnode.table.heap.bytesUsed, cleanWith, wanted };
+}
+
 test("a vnode that was hardly written to keeps no old file: it gets a snapshot", async (context) => {
   const worker = await openWorker(context);
   setStrings(worker.of(IDLE).partition, [["a", "1"]]);
@@ -137,23 +157,24 @@ test("the reserve is not lent to snapshots that it has no room for", async (cont
 });
 
 test("what a snapshot replaces counts as room for it, but not before it is written", async (context) => {
-  const worker = await openWorker(context);
-  const { storage, oldFiles, wanted } = worker;
-  await storage.snapshotsTaken([worker.finishSnapshot(BUSY)]);
-  await worker.fill(BUSY, 1);
-  Object.defineProperty(storage.journal, "full", { value: true });
-  const bytes = worker.of(BUSY).table.heap.bytesUsed + 4_096;
-  const cleanWith = async (replaced: number, room: number) => {
-    await writeFile(join(worker.folder, `snapshot-${BUSY}`), Buffer.alloc(replaced));
-    storage.reserve.room = async () => room;
-    await oldFiles.clean();
-  };
+  const { bytes, cleanWith, wanted } = await onFullDisk(context);
   // The old one is larger: all of the new one is beside it for a while.
-  await cleanWith(2 * bytes, bytes - 1);
+  await cleanWith({ replaced: 2 * bytes, room: bytes - 1 });
   // The old one is smaller: what is more comes on top.
-  await cleanWith(bytes - 100, bytes - 1);
+  await cleanWith({ replaced: bytes - 100, room: bytes - 1 });
   assert.deepEqual(wanted, []);
-  await cleanWith(bytes - 100, bytes);
+  await cleanWith({ replaced: bytes - 100, room: bytes });
+  assert.deepEqual(wanted, [BUSY]);
+});
+
+test("a snapshot is as much smaller than its table as the last one was", async (context) => {
+  const { bytes, cleanWith, wanted } = await onFullDisk(context);
+  const half = Math.floor(bytes / 2);
+  // The table has grown by a quarter since.
+  const before = { replaced: half, tableBytes: (bytes * 4) / 5 };
+  await cleanWith({ ...before, room: Math.floor(half * 1.2) });
+  assert.deepEqual(wanted, []);
+  await cleanWith({ ...before, room: Math.ceil(half * 1.3) });
   assert.deepEqual(wanted, [BUSY]);
 });
 

@@ -122,3 +122,45 @@ test("a disk that takes no snapshot is told once a round, and damaged ones are t
   await snapshots.idle();
   assert.deepEqual(taken, [3]);
 });
+
+test("names last before a manifest may name them, and what no sync proves is taken anew", async () => {
+  const disk = await newDisk();
+  const make = vnodeMaker({ append: () => undefined } as unknown as WorkerLog, seeded(1));
+  const vnodes = [1, 2, 3].map(make);
+  const calls: string[] = [];
+  const errors: unknown[] = [];
+  let isShort = false;
+  const snapshots = new Snapshots({
+    fs: disk.mount(),
+    folder: FOLDER,
+    clock: new ManualClock(NOW),
+    config: { logBytesMin: 1_000_000 },
+    find: (id) => vnodes[id - 1],
+    pause: () => Promise.resolve(),
+    isRoomShort: () => isShort,
+    taken: async (more) => void calls.push(`named ${more.length}`),
+    failed: (error) => void errors.push(error),
+  });
+  const failing = ({ kind }: { kind: string }) => (kind === "syncFolder" ? "EIO" : undefined);
+  for (const short of [false, true]) {
+    isShort = short;
+    disk.fault = failing;
+    for (const vnode of vnodes) {
+      setStrings(vnode.partition, [["key", "value"]]);
+      snapshots.want(vnode);
+    }
+    await snapshots.idle();
+    assert.equal(calls.length, 0);
+    assert.match(String(errors[0]), /^CoterieError: cannot sync .*EIO/);
+    disk.fault = ({ kind }) => {
+      if (kind === "rename" || kind === "syncFolder") calls.push(kind);
+      return undefined;
+    };
+    // Nothing was written since.
+    snapshots.wantDue(vnodes);
+    await snapshots.idle();
+    const one = ["rename", "syncFolder", "named 1"];
+    const all = ["rename", "rename", "rename", "syncFolder", "named 3"];
+    assert.deepEqual(calls.splice(0), short ? [...one, ...one, ...one] : all);
+  }
+});

@@ -15,7 +15,7 @@ import { openStorage } from "../../../actors/worker/worker-storage.ts";
 import { ManualClock, systemTimers } from "../../../runtime/base/clock.ts";
 import { systemRandom } from "../../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
-import { type FileSystem, systemFiles } from "../../../runtime/storage/files.ts";
+import { systemFiles } from "../../../runtime/storage/files.ts";
 import type { JournalFileName } from "../../../runtime/storage/journal-format.ts";
 import { decodeManifest, manifestName, writeManifest } from "../../../runtime/storage/manifest.ts";
 import { surveyFolder } from "../../../runtime/storage/survey.ts";
@@ -115,29 +115,6 @@ test("a journal that fails before anything is recovered leaves the snapshots in 
   await storage.distrust();
   const name = join(path, manifestName({ boot: 1, worker: 0 }));
   assert.deepEqual(decodeManifest(readFileSync(name), name).vnodes, vnodes);
-  await storage.close();
-});
-
-test("the names of snapshots last before a manifest names them", async () => {
-  using folder = emptyFolder();
-  const calls: string[] = [];
-  const fs: FileSystem = {
-    ...systemFiles,
-    rename(from, to) {
-      calls.push("rename");
-      return systemFiles.rename(from, to);
-    },
-    syncFolder(path) {
-      calls.push("sync");
-      return systemFiles.syncFolder(path);
-    },
-  };
-  const { storage, of, finishSnapshot } = await startWorker({ folder: folder.path, boot: 1 });
-  for (const id of [FIRST, LAST]) setStrings(of(id).partition, [["key", "v"]]);
-  await storage.sync();
-  Object.defineProperty(storage, "fs", { value: fs });
-  await storage.snapshotsTaken([FIRST, LAST].map(finishSnapshot));
-  assert.deepEqual(calls, ["sync", "rename", "sync"]);
   await storage.close();
 });
 
