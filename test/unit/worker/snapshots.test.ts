@@ -4,7 +4,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Vnode } from "../../../actors/vnode/vnode.ts";
-import { Snapshots, type TakenSnapshot } from "../../../actors/worker/snapshots.ts";
+import {
+  Snapshots,
+  type SnapshotsOptions,
+  type TakenSnapshot,
+} from "../../../actors/worker/snapshots.ts";
 import type { WorkerLog } from "../../../actors/worker/worker-log.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
@@ -19,6 +23,23 @@ const ELEMENTS = 3000;
 
 function replica(seed: number): VnodeReplica {
   return new VnodeReplica({ name: "r", random: seeded(seed), siblingsMax: 4, graceMs: 1000 }, {});
+}
+
+/** Three vnodes and their snapshots, of which none is due by itself. */
+async function three(told: Pick<SnapshotsOptions, "isRoomShort" | "taken" | "failed">) {
+  const disk = await newDisk();
+  const make = vnodeMaker({ append: () => undefined } as unknown as WorkerLog, seeded(1));
+  const vnodes = [1, 2, 3].map(make);
+  const snapshots = new Snapshots({
+    ...told,
+    fs: disk.mount(),
+    folder: FOLDER,
+    clock: new ManualClock(NOW),
+    config: { logBytesMin: 1_000_000 },
+    find: (id) => vnodes[id - 1],
+    pause: () => Promise.resolve(),
+  });
+  return { disk, vnodes, snapshots };
 }
 
 test("a snapshot waits for the slices of a pass before it begins", async () => {
@@ -58,18 +79,9 @@ test("a snapshot waits for the slices of a pass before it begins", async () => {
 });
 
 test("where room is short, the manifest names each snapshot before the next one is taken", async () => {
-  const log = { append: () => undefined } as unknown as WorkerLog;
-  const make = vnodeMaker(log, seeded(1));
-  const vnodes = [1, 2, 3].map(make);
   let isShort = false;
   let batches: number[] = [];
-  const snapshots = new Snapshots({
-    fs: (await newDisk()).mount(),
-    folder: FOLDER,
-    clock: new ManualClock(NOW),
-    config: { logBytesMin: 1 },
-    find: (id) => vnodes[id - 1],
-    pause: () => Promise.resolve(),
+  const { vnodes, snapshots } = await three({
     isRoomShort: () => isShort,
     taken: async (more) => void batches.push(more.length),
     failed: (error) => {
@@ -89,18 +101,9 @@ test("where room is short, the manifest names each snapshot before the next one 
 });
 
 test("a disk that takes no snapshot is told once a round, and damaged ones are tried again", async () => {
-  const disk = await newDisk();
-  const make = vnodeMaker({ append: () => undefined } as unknown as WorkerLog, seeded(1));
-  const vnodes = [1, 2, 3].map(make);
   const taken: number[] = [];
   let failures = 0;
-  const snapshots = new Snapshots({
-    fs: disk.mount(),
-    folder: FOLDER,
-    clock: new ManualClock(NOW),
-    config: { logBytesMin: 1_000_000 },
-    find: (id) => vnodes[id - 1],
-    pause: () => Promise.resolve(),
+  const { disk, vnodes, snapshots } = await three({
     isRoomShort: () => false,
     taken: async (more) => void taken.push(...more.map(({ vnodeId }) => vnodeId)),
     failed: () => void failures++,
@@ -124,19 +127,10 @@ test("a disk that takes no snapshot is told once a round, and damaged ones are t
 });
 
 test("names last before a manifest may name them, and what no sync proves is taken anew", async () => {
-  const disk = await newDisk();
-  const make = vnodeMaker({ append: () => undefined } as unknown as WorkerLog, seeded(1));
-  const vnodes = [1, 2, 3].map(make);
   const calls: string[] = [];
   const errors: unknown[] = [];
   let isShort = false;
-  const snapshots = new Snapshots({
-    fs: disk.mount(),
-    folder: FOLDER,
-    clock: new ManualClock(NOW),
-    config: { logBytesMin: 1_000_000 },
-    find: (id) => vnodes[id - 1],
-    pause: () => Promise.resolve(),
+  const { disk, vnodes, snapshots } = await three({
     isRoomShort: () => isShort,
     taken: async (more) => void calls.push(`named ${more.length}`),
     failed: (error) => void errors.push(error),
