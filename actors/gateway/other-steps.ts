@@ -57,6 +57,9 @@ export function collectHere(
   return command.collect(host, request, client.keyspace, client.id);
 }
 
+const NOT_BY_ALL =
+  "UNKNOWN a worker did not answer, or restarts: the others have executed the command; send it again";
+
 /** Collects the parts of all workers and replies from them. The request must be a copy. */
 export function collectEverywhere(
   host: DispatchHost,
@@ -76,7 +79,7 @@ export function collectEverywhere(
   const collected = () => {
     if (--waiting > 0) return;
     if (failure !== null) {
-      done(encodeError(failure), 0);
+      done(encodeError(command.flags.includes("readonly") ? failure : NOT_BY_ALL), 0);
       return;
     }
     const writer = replyWriter(protocol);

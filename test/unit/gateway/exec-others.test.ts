@@ -1,6 +1,7 @@
 /** Commands without keys inside EXEC over several workers, and the bounds of such a transaction. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NOT_THERE } from "../../../actors/gateway/exchange.ts";
 import {
   MESSAGE_COMMIT,
   MESSAGE_EXEC,
@@ -264,4 +265,20 @@ test("an error inside EXEC counts like one outside, wherever the command ran", a
       steps.join(),
     );
   }
+});
+
+test("a command of all workers that one of them was not asked is unknown, a look is refused", async () => {
+  await using node = await WorkerNode.start({ workers: 2 });
+  using client = await node.connect(0);
+  await client.call("SET", HERE, "v");
+  const exchange = node.workers[0]?.exchange ?? assert.fail();
+  const ask = exchange.ask.bind(exchange);
+  exchange.ask = (...all) => all[5](NOT_THERE);
+  const notByAll =
+    "UNKNOWN a worker did not answer, or restarts: the others have executed the command; send it again";
+  assert.deepEqual(await client.call("FLUSHALL"), { error: notByAll });
+  assert.equal(await client.call("EXISTS", HERE), 0);
+  assert.deepEqual(await client.call("DBSIZE"), { error: NOT_THERE });
+  exchange.ask = ask;
+  assert.equal(await client.call("FLUSHALL"), "OK");
 });
