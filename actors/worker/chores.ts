@@ -19,7 +19,7 @@ import type { WorkerStats } from "./worker-stats.ts";
 /** How often chores are looked for. */
 const TICK_MS = 100;
 /** Detached elements freed between two looks at the clock. */
-const FREE_ITEMS = 2_000;
+const FREE_ITEMS = 1_000;
 /** Time that one slice may take before it leaves the rest to the next turn. */
 const SLICE_MS = 1;
 /** A vnode is swept on while a tenth of what was looked at had expired, all while a fiftieth had. */
