@@ -168,3 +168,15 @@ export function deferring(fake: FakeConnection, words: readonly string[]): Reply
   };
   return slots;
 }
+
+/** A connection that takes nothing, each of whose commands has a reply of so many bytes. */
+export function stuckWithReplies(bytes: number): FakeConnection {
+  const fake = new FakeConnection();
+  fake.answer = (connection) => {
+    const reply = connection.reply();
+    reply.bulkText("x".repeat(bytes));
+    connection.endReply(reply, 0);
+  };
+  fake.transport.takes = false;
+  return fake;
+}

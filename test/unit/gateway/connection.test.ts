@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HELD_INPUT_BYTES, type ReplySlot } from "../../../actors/gateway/connection.ts";
-import { deferring, echo, FakeConnection } from "../../support/fake-connection.ts";
+import {
+  deferring,
+  echo,
+  FakeConnection,
+  stuckWithReplies,
+} from "../../support/fake-connection.ts";
 
 test("a pipeline is answered in order, in one write at the end of the turn", () => {
   const fake = new FakeConnection();
@@ -101,13 +106,7 @@ test("a late reply that is not wanted holds its place and says nothing", () => {
 });
 
 test("a client that does not read is not read from, until it has read", () => {
-  const fake = new FakeConnection();
-  fake.answer = (connection) => {
-    const reply = connection.reply();
-    reply.bulkText("x".repeat(1000));
-    connection.endReply(reply, 0);
-  };
-  fake.transport.takes = false;
+  const fake = stuckWithReplies(1000);
   fake.feed("A\r\n".repeat(100));
   assert.equal(fake.transport.isPaused, true);
   const { length } = fake.ran;
@@ -174,13 +173,7 @@ test("a half-close does not cut off commands that wait", () => {
 });
 
 test("a half-close does not cut off a pipeline whose replies are not read yet", () => {
-  const fake = new FakeConnection();
-  fake.answer = (connection) => {
-    const reply = connection.reply();
-    reply.bulkText("x".repeat(1000));
-    connection.endReply(reply, 0);
-  };
-  fake.transport.takes = false;
+  const fake = stuckWithReplies(1000);
   fake.feed("A\r\n".repeat(50));
   fake.connection.ended();
   fake.drain();

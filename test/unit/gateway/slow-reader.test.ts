@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ReplySlot } from "../../../actors/gateway/connection.ts";
-import { deferring, FakeConnection } from "../../support/fake-connection.ts";
+import { deferring, FakeConnection, stuckWithReplies } from "../../support/fake-connection.ts";
 
 test("replies that another thread makes are asked for as the last ones were long", () => {
   const fake = new FakeConnection({ outputPauseBytes: 256_000 });
@@ -25,20 +25,8 @@ test("replies that another thread makes are asked for as the last ones were long
   assert.ok(underWay() > 100);
 });
 
-/** A connection that takes nothing, each of whose commands has a reply of 5,000 bytes. */
-function stuckWithLong(): FakeConnection {
-  const fake = new FakeConnection();
-  fake.answer = (connection) => {
-    const reply = connection.reply();
-    reply.bulkText("x".repeat(5000));
-    connection.endReply(reply, 0);
-  };
-  fake.transport.takes = false;
-  return fake;
-}
-
 test("a client that never reads is disconnected after a while", () => {
-  const fake = stuckWithLong();
+  const fake = stuckWithReplies(5000);
   fake.feed("A\r\nB\r\n");
   for (const nowMs of [10_000, 10_100, 11_000]) fake.connection.watchOutput(nowMs);
   assert.equal(fake.transport.end, "open");
@@ -48,7 +36,7 @@ test("a client that never reads is disconnected after a while", () => {
 });
 
 test("a slow reader that moves on is left alone below the soft limit", () => {
-  const fake = stuckWithLong();
+  const fake = stuckWithReplies(5000);
   fake.feed("A\r\n");
   for (let nowMs = 0; nowMs < 20_000; nowMs += 900) {
     fake.transport.unsentBytes -= 100;
