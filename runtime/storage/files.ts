@@ -124,7 +124,6 @@ export function diskError(error: unknown, doing: string, path: string): CoterieE
     case "ENOENT":
       return failed("DATA_FOLDER_UNREADABLE", "it is not there: was the data folder moved away?");
     case "EISDIR":
-    case "ERR_FS_EISDIR":
       return failed("DATA_FOLDER_UNREADABLE", "a folder is in the file's place; move it away");
     default:
       return failed("DISK_FAILED", "look at the system's log and check the disk");
