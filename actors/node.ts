@@ -10,6 +10,7 @@
  */
 import { systemClock, systemTimers } from "../runtime/base/clock.ts";
 import { CoterieError } from "../runtime/base/errors.ts";
+import { hashKeyOf } from "../runtime/base/hash.ts";
 import { logLine } from "../runtime/base/log.ts";
 import { openFilesMax } from "../runtime/base/machine.ts";
 import { systemRandom } from "../runtime/base/prng.ts";
@@ -180,7 +181,7 @@ class Node implements LocalNode, AdminSource {
 
   async #startWorkers(workers: ComingUp, opened: DataFolder, surveys: BirthSurveys): Promise<void> {
     const config = this.#config;
-    const { nodeId, hashSeed, boot, path: folder } = opened;
+    const { nodeId, boot, path: folder } = opened;
     this.#earlier = new EarlierFiles({
       fs: systemFiles,
       folder,
@@ -193,7 +194,7 @@ class Node implements LocalNode, AdminSource {
     const args = {
       config,
       nodeId,
-      hashSeed,
+      hashKey: hashKeyOf(opened.hashKey),
       boot,
       folder,
       version: VERSION,

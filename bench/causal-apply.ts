@@ -28,7 +28,7 @@ let applied = 0;
 function freshPartition(): Partition {
   return new Partition({
     pool,
-    hashSeed: 7,
+    hashKey: { high: 7, low: 7 },
     origin: { high: random.u32(), low: random.u32() },
     clock,
     writers,

@@ -52,7 +52,16 @@ export class TableBench {
       if (known !== undefined) return known;
       const id = vnodeId(keyspace, partition);
       const origin = { high: random.u32(), low: random.u32() };
-      const shared = { pool, hashSeed: 7, clock, writers, log, random, unsynced: null, lookups };
+      const shared = {
+        pool,
+        hashKey: { high: 7, low: 7 },
+        clock,
+        writers,
+        log,
+        random,
+        unsynced: null,
+        lookups,
+      };
       const made = new Vnode({ id, origin, ...shared });
       this.#vnodes[partition] = made;
       return made;

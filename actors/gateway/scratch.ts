@@ -62,7 +62,7 @@ export class Scratch {
     const made = new Vnode({
       id,
       pool: this.#pool,
-      hashSeed: 0,
+      hashKey: { high: random.u32(), low: random.u32() },
       origin: { high: random.u32(), low: random.u32() },
       clock: this.#clock,
       writers: this.#writers,

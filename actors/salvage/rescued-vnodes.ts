@@ -6,6 +6,7 @@
  * the manifest, or the one that it names, cannot be read.
  */
 import type { Clock } from "../../runtime/base/clock.ts";
+import type { HashKey } from "../../runtime/base/hash.ts";
 import type { Random } from "../../runtime/base/prng.ts";
 import { HybridClock } from "../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../runtime/causality/op.ts";
@@ -31,7 +32,7 @@ export interface RescuedVnodesOptions {
   readonly fs: FileSystem;
   readonly random: Random;
   readonly clock: Clock;
-  readonly hashSeed: number;
+  readonly hashKey: HashKey;
   readonly folder: string;
   readonly manifests: Manifests;
   readonly damaged: (damage: Damage) => void;
@@ -106,10 +107,10 @@ export class RescuedVnodes {
   }
 
   #newPartition(id: number): Partition {
-    const { random, hashSeed } = this.#options;
+    const { random, hashKey } = this.#options;
     return new Partition({
       pool: this.#pools[id % POOLS] as SlabPool,
-      hashSeed,
+      hashKey,
       origin: { high: random.u32(), low: random.u32() },
       clock: this.#clock,
       writers: this.#writers,

@@ -12,6 +12,7 @@
  */
 import type { Clock } from "../../runtime/base/clock.ts";
 import { CoterieError } from "../../runtime/base/errors.ts";
+import { hashKeyOf } from "../../runtime/base/hash.ts";
 import type { Random } from "../../runtime/base/prng.ts";
 import { type Damage, damageOf } from "../../runtime/storage/damage.ts";
 import {
@@ -145,7 +146,7 @@ async function copyReadable(
       detail: { path: from },
     });
   }
-  const old = await identityOf(fs, from, names, damaged);
+  const old = await identityOf(options, names, damaged);
   const manifests = await readableManifests(fs, from, old?.nodeId, damaged);
   const hasSnapshots = names.some((name) => parseSnapshotName(name) !== undefined);
   if (manifests.names.length === 0 && hasSnapshots) {
@@ -154,8 +155,8 @@ async function copyReadable(
   const isManifestWhole = damages.every(({ path }) => path.endsWith("node.json"));
   const partitions = old?.partitions ?? [];
   const identity = { ...newIdentity({ ...options, ...old }), boot: FIRST_BOOT, partitions };
-  const { hashSeed } = identity;
-  const vnodes = new RescuedVnodes({ ...options, hashSeed, folder: from, manifests, damaged });
+  const hashKey = hashKeyOf(identity.hashKey);
+  const vnodes = new RescuedVnodes({ ...options, hashKey, folder: from, manifests, damaged });
   await vnodes.load(names, isManifestWhole);
   const nodeId = old?.nodeId;
   const remains = await JournalRemains.survey({
@@ -189,14 +190,13 @@ async function copyReadable(
 }
 
 async function identityOf(
-  fs: FileSystem,
-  folder: string,
+  { fs, from, random }: SalvageOptions,
   names: readonly string[],
   damaged: (damage: Damage) => void,
 ): Promise<NodeIdentity | undefined> {
-  const path = `${folder}/node.json`;
+  const path = `${from}/node.json`;
   try {
-    const identity = await readIdentity(fs, folder, names);
+    const identity = await readIdentity(fs, from, names, random);
     if (identity === undefined) damaged({ path, offset: 0, what: "the file is missing" });
     return identity;
   } catch (error) {

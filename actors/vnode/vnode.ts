@@ -7,6 +7,8 @@
  *
  * Invariant: replaying snapshot and log rebuilds exactly this table.
  */
+
+import type { HashKey } from "../../runtime/base/hash.ts";
 import type { Random } from "../../runtime/base/prng.ts";
 import type { HybridClock } from "../../runtime/causality/hlc.ts";
 import type { OpWriters } from "../../runtime/causality/op.ts";
@@ -26,7 +28,7 @@ export interface VnodeOptions {
   /** keyspace · 65536 + partition. */
   readonly id: number;
   readonly pool: SlabPool;
-  readonly hashSeed: number;
+  readonly hashKey: HashKey;
   readonly origin: { readonly high: number; readonly low: number };
   readonly clock: HybridClock;
   readonly writers: OpWriters;

@@ -1,4 +1,6 @@
 /** What a worker thread is started with: plain data, cloned. */
+
+import type { HashKey } from "../../runtime/base/hash.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
 import type { FolderSurvey } from "../../runtime/storage/survey.ts";
 import type { ParameterValues } from "./parameters.ts";
@@ -8,7 +10,7 @@ export interface WorkerArgs {
   /** The node's persistent id, 16 hex digits. */
   readonly nodeId: string;
   /** Seed of the hash indexes. */
-  readonly hashSeed: number;
+  readonly hashKey: HashKey;
   /** Starts of the data folder, this one included. */
   readonly boot: number;
   /** The data folder's one name. */

@@ -201,7 +201,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     return new Vnode({
       id,
       pool: this.pool,
-      hashSeed: args.hashSeed,
+      hashKey: args.hashKey,
       origin: { high: random.u32(), low: random.u32() },
       clock: this.#hybridClock,
       writers: this.#writers,

@@ -38,8 +38,8 @@ export interface NodeIdentity {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly nodeName: string;
-  /** Seed of the hash indexes: secret, so that keys cannot be chosen to collide. u32. */
-  readonly hashSeed: number;
+  /** Key of the hash indexes, 16 hex digits: secret, so that names cannot be chosen to collide. */
+  readonly hashKey: string;
   /** Starts of this folder, this one included. */
   readonly boot: number;
   /** Partitions of each keyspace, by index; of those, too, that are not configured any more. */
@@ -64,7 +64,7 @@ export async function openDataFolder(options: DataFolderOptions): Promise<DataFo
   const lock = await lockFolder(fs, options.lock, realPath);
   try {
     const names = await fs.list(realPath);
-    const known = await readIdentity(fs, realPath, names);
+    const known = await readIdentity(fs, realPath, names, options.random);
     if (known === undefined) refuseForeign(names, options.path);
     const identity = known ?? newIdentity(options);
     checkOwner(identity, options, realPath);
@@ -208,8 +208,8 @@ export function newIdentity({
   nodeName,
   random,
 }: Pick<DataFolderOptions, "clusterId" | "nodeName" | "random">): NodeIdentity {
-  const hashSeed = random.u32();
-  return { nodeId: randomId(random), clusterId, nodeName, hashSeed, boot: 0, partitions: [] };
+  const [nodeId, hashKey] = [randomId(random), randomId(random)];
+  return { nodeId, clusterId, nodeName, hashKey, boot: 0, partitions: [] };
 }
 
 /** What a mount, a shell or a first start that was cut short leaves in a folder. */
@@ -254,8 +254,8 @@ function checkPartitions(
 }
 
 function encodeIdentity(identity: NodeIdentity): Buffer {
-  const { nodeId, clusterId, nodeName, hashSeed, boot, partitions } = identity;
-  const value = { format: NODE_FORMAT, nodeId, clusterId, nodeName, hashSeed, boot, partitions };
+  const { nodeId, clusterId, nodeName, hashKey, boot, partitions } = identity;
+  const value = { format: NODE_FORMAT, nodeId, clusterId, nodeName, hashKey, boot, partitions };
   return sealText(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
@@ -274,6 +274,7 @@ export async function readIdentity(
   fs: FileSystem,
   folder: string,
   names: readonly string[],
+  random: Random,
 ): Promise<NodeIdentity | undefined> {
   if (!names.includes(IDENTITY_NAME)) return undefined;
   const path = `${folder}/${IDENTITY_NAME}`;
@@ -281,17 +282,22 @@ export async function readIdentity(
   if (isRecord(value) && value.format !== NODE_FORMAT) {
     throw unknownFormat(path, value.format, NODE_FORMAT);
   }
-  const { nodeId, clusterId, nodeName, hashSeed, boot, partitions = [] } = value ?? {};
+  const { nodeId, clusterId, nodeName, boot, partitions = [] } = value ?? {};
+  // One of an earlier commit has a seed of 32 bits instead.
+  const hashKey = value?.hashKey ?? (typeof value?.hashSeed === "number" && randomId(random));
   const whole =
-    typeof nodeId === "string" &&
-    /^[0-9a-f]{16}$/.test(nodeId) &&
+    isId(nodeId) &&
+    isId(hashKey) &&
     typeof clusterId === "string" &&
     typeof nodeName === "string" &&
-    typeof hashSeed === "number" &&
     typeof boot === "number" &&
     Number.isSafeInteger(boot) &&
     Array.isArray(partitions) &&
     partitions.every((count) => Number.isSafeInteger(count));
-  if (whole) return { nodeId, clusterId, nodeName, hashSeed, boot, partitions };
+  if (whole) return { nodeId, clusterId, nodeName, hashKey, boot, partitions };
   throw corrupt("the identity", { path, offset: 0, what: "its checksum or a field does not fit" });
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-f]{16}$/.test(value);
 }

@@ -10,7 +10,7 @@
  * the JS heap in the common case.
  */
 import { copyBytes } from "../base/bytes.ts";
-import { hashBytes } from "../base/hash.ts";
+import { type HashKey, hashName } from "../base/hash.ts";
 import type { Covers } from "../causality/cell.ts";
 import { UNTIL_NEVER } from "../causality/op.ts";
 import type { Origins } from "../causality/origins.ts";
@@ -49,7 +49,8 @@ export class MemoryTable {
   hasCuts = false;
   /** Hash of the key last looked up. */
   hash = 0;
-  readonly #seed: number;
+  readonly #hashHigh: number;
+  readonly #hashLow: number;
   readonly #ahead: KeysAhead;
   /** MARKED or 0: what a record that the running snapshot has, or needs no more, is marked with. */
   mark = 0;
@@ -72,8 +73,9 @@ export class MemoryTable {
    */
   expiring = 0;
 
-  constructor(pool: SlabPool, seed: number, origins: Origins) {
-    this.#seed = seed;
+  constructor(pool: SlabPool, hashKey: HashKey, origins: Origins) {
+    this.#hashHigh = hashKey.high | 0;
+    this.#hashLow = hashKey.low | 0;
     this.#ahead = KeysAhead.of(pool);
     this.heap = new Heap(pool);
     const records = Records.of(pool);
@@ -91,9 +93,9 @@ export class MemoryTable {
     return this.keys.count;
   }
 
-  /** The hash of a key or element name under this data folder's seed. */
+  /** The hash of a key or element name under this data folder's key. */
   hashOf(source: Buffer, start: number, end: number): number {
-    return hashBytes(source, start, end, this.#seed);
+    return hashName(source, start, end, this.#hashHigh, this.#hashLow);
   }
 
   keyHashOf(ref: Ref): number {
@@ -109,7 +111,7 @@ export class MemoryTable {
       this.hash = this.#ahead.hash;
       return known;
     }
-    const hash = hashBytes(source, start, end, this.#seed);
+    const hash = hashName(source, start, end, this.#hashHigh, this.#hashLow);
     this.hash = hash;
     for (let ref = keys.first(hash); ref !== 0; ref = keys.next()) {
       if (this.records.keyEquals(ref, source, start, end)) return ref;

@@ -7,6 +7,7 @@
  * in causal order; two partitions with equal `applied` hold equal cells.
  */
 import { assert } from "../base/assert.ts";
+import type { HashKey } from "../base/hash.ts";
 import { PARKED_OPS_MAX } from "../base/limits.ts";
 import type { Covers, Dot } from "../causality/cell.ts";
 import type { HybridClock } from "../causality/hlc.ts";
@@ -37,8 +38,8 @@ export interface OpSink {
 
 export interface PartitionOptions {
   readonly pool: SlabPool;
-  /** Seed of the hash that orders keys in scans; one a data folder. */
-  readonly hashSeed: number;
+  /** Key of the hash that orders keys in scans; one a data folder. */
+  readonly hashKey: HashKey;
   /** The id under which this incarnation makes ops: random, never used before (design 4.9). */
   readonly origin: { readonly high: number; readonly low: number };
   /** Stamps, shared by the vnodes of a thread. */
@@ -82,7 +83,7 @@ export class Partition {
 
   constructor(options: PartitionOptions) {
     this.#options = options;
-    this.table = new MemoryTable(options.pool, options.hashSeed, this.origins);
+    this.table = new MemoryTable(options.pool, options.hashKey, this.origins);
     this.past = new Past(this.origins);
     this.mutations = new Mutations(this.table, this.origins);
     this.#writers = options.writers;

@@ -59,7 +59,7 @@ import { type Snapshot, VnodeSnapshots } from "./vnode-snapshots.ts";
 import { canonicalState, canonicalValue, pastOf } from "./vnode-state.ts";
 
 const SLAB_BYTES = 256 * 1024;
-const HASH_SEED = 7;
+const HASH_KEY = { high: 7, low: 7 };
 const SLICE_ITEMS_MAX = 2;
 
 const commands = new CommandTable();
@@ -128,7 +128,7 @@ export class VnodeReplica implements ReplicaUnderTest {
     const vnode = new Vnode({
       id: 0,
       pool: this.#pool,
-      hashSeed: HASH_SEED,
+      hashKey: HASH_KEY,
       origin,
       clock: this.#clock,
       writers: this.#writers,

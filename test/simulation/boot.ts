@@ -1,5 +1,6 @@
 /** What every simulated node begins with: its disk, and its data folder opened for one boot. */
 import type { WorkerArgs } from "../../actors/worker/worker-args.ts";
+import { hashKeyOf } from "../../runtime/base/hash.ts";
 import { type Random, seeded } from "../../runtime/base/prng.ts";
 import type { NodeConfig } from "../../runtime/config.ts";
 import { openDataFolder } from "../../runtime/storage/data-folder.ts";
@@ -31,7 +32,7 @@ export async function openFolder({
   readonly config: NodeConfig;
   readonly startMs: number;
 }): Promise<WorkerArgs> {
-  const { nodeId, hashSeed, boot } = await openDataFolder({
+  const { nodeId, hashKey, boot } = await openDataFolder({
     fs: disk.mount(),
     lock: memoryFolderLock(),
     random,
@@ -44,7 +45,7 @@ export async function openFolder({
   return {
     config,
     nodeId,
-    hashSeed,
+    hashKey: hashKeyOf(hashKey),
     boot,
     folder: FOLDER,
     version: "0",

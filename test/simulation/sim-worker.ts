@@ -101,7 +101,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const pool = new SlabPool({ slabBytes: SLAB_BYTES });
     const clock = new HybridClock(this.clock);
     const writers = new OpWriters();
-    this.#shared = { pool, hashSeed: 7, clock, writers, lookups: this.stats };
+    this.#shared = { pool, hashKey: { high: 7, low: 7 }, clock, writers, lookups: this.stats };
     this.limits = options.args.config.clients;
     const partitions = options.args.config.keyspaces.map((keyspace) => keyspace.partitions);
     const vnode = (keyspace: number, partition: number) =>

@@ -13,6 +13,8 @@ import { ChunkMemory } from "../../runtime/table/state-writer.ts";
 
 const SLAB_BYTES = 256 * 1024;
 const NOTHING = Buffer.alloc(0);
+/** Orders elements as they lie in the golden state. */
+const HASH_KEY = { high: 7, low: 0 };
 
 /** A partition with the ops that it made or applied, in order. */
 export interface TestPartition {
@@ -30,7 +32,7 @@ export function testPartition(low: number, options: TestPartitionOptions = {}): 
   const ops: Buffer[] = [];
   const partition = new Partition({
     pool: new SlabPool({ slabBytes: options.slabBytes ?? SLAB_BYTES }),
-    hashSeed: 7,
+    hashKey: HASH_KEY,
     origin: { high: 0x0badcafe, low },
     clock: new HybridClock(options.clock ?? new ManualClock()),
     writers: new OpWriters(),

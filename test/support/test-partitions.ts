@@ -53,7 +53,16 @@ export class TestPartitions {
       if (known !== undefined) return known;
       const origin = { high: random.u32(), low: random.u32() };
       const { lookups } = this;
-      const shared = { pool, hashSeed: 7, clock, writers, log, random, unsynced: null, lookups };
+      const shared = {
+        pool,
+        hashKey: { high: 7, low: 7 },
+        clock,
+        writers,
+        log,
+        random,
+        unsynced: null,
+        lookups,
+      };
       const made = new Vnode({ id, origin, ...shared });
       this.vnodes.set(id, made);
       return made;

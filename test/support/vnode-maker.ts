@@ -13,7 +13,7 @@ const SLAB_BYTES = 4 * 1024 * 1024;
 export function vnodeMaker(log: WorkerLog, random: Random): (id: number) => Vnode {
   const shared = {
     pool: new SlabPool({ slabBytes: SLAB_BYTES }),
-    hashSeed: 7,
+    hashKey: { high: 7, low: 7 },
     clock: new HybridClock(new ManualClock()),
     writers: new OpWriters(),
     log,

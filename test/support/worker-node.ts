@@ -77,7 +77,7 @@ export class WorkerNode {
     const args: WorkerArgs = {
       config: settings,
       nodeId: "00112233445566aa",
-      hashSeed: 7,
+      hashKey: { high: 7, low: 7 },
       boot: 1,
       folder: this.#folder.path,
       version: "0.1.0",

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { hashBytes } from "../../../runtime/base/hash.ts";
+import { hashName } from "../../../runtime/base/hash.ts";
 import type { Plain } from "../../support/resp.ts";
 import { heal, TestPartitions } from "../../support/test-partitions.ts";
 
 /** As TestPartitions sets it. */
-const HASH_SEED = 7;
+const HASH_KEY = 7;
 
 const WRONG_TYPE = { error: "WRONGTYPE Operation against a key holding the wrong kind of value" };
 
@@ -239,7 +239,7 @@ function colliding(): [string, string] {
   const seen = new Map<number, string>();
   for (let i = 0; ; i++) {
     const name = `name${i}`;
-    const hash = hashBytes(Buffer.from(name), 0, name.length, HASH_SEED);
+    const hash = hashName(Buffer.from(name), 0, name.length, HASH_KEY, HASH_KEY);
     const other = seen.get(hash);
     if (other !== undefined) return [other, name];
     seen.set(hash, name);

@@ -10,6 +10,7 @@ import { type DataFolderOptions, openDataFolder } from "../../../runtime/storage
 import { systemFiles } from "../../../runtime/storage/files.ts";
 import { memoryFolderLock, systemFolderLock } from "../../../runtime/storage/folder-lock.ts";
 import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
+import { replaceFile } from "../../../runtime/storage/replace-file.ts";
 import { FOLDER, newDisk } from "./support.ts";
 
 function options(disk: MemoryDisk, more: Partial<DataFolderOptions> = {}): DataFolderOptions {
@@ -44,10 +45,24 @@ test("a folder keeps its identity and counts its boots, also through power failu
     disk.crash();
     const next = await openDataFolder(options(disk, { random: seeded(boot) }));
     assert.deepEqual(
-      [next.nodeId, next.hashSeed, next.boot, next.isNew],
-      [first.nodeId, first.hashSeed, boot, false],
+      [next.nodeId, next.hashKey, next.boot, next.isNew],
+      [first.nodeId, first.hashKey, boot, false],
     );
   }
+});
+
+test("a folder of an earlier commit, with a seed of 32 bits, gets a key and keeps it", async () => {
+  const disk = await newDisk();
+  const first = await openDataFolder(options(disk));
+  const fs = disk.mount();
+  const path = `${first.path}/node.json`;
+  const [json = ""] = (await fs.readWhole(path)).toString().split("checksum ");
+  const earlier = json.replace(/"hashKey": "[0-9a-f]{16}"/, '"hashSeed": 7');
+  await replaceFile(fs, first.path, "node.json", sealText(earlier));
+  const second = await openDataFolder(options(disk, { random: seeded(2) }));
+  const third = await openDataFolder(options(disk, { random: seeded(3) }));
+  assert.match(second.hashKey, /^[0-9a-f]{16}$/);
+  assert.deepEqual([third.hashKey, third.nodeId], [second.hashKey, first.nodeId]);
 });
 
 test("no boot number is used twice whatever operation the power fails at", async () => {

@@ -23,7 +23,7 @@ function vnodesUnderCut() {
   const later: (() => void)[] = [];
   const shared = {
     pool: new SlabPool({ slabBytes: 4 * 1024 * 1024 }),
-    hashSeed: 7,
+    hashKey: { high: 7, low: 7 },
     clock: new HybridClock(new ManualClock()),
     writers: new OpWriters(),
     random: seeded(1),
