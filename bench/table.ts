@@ -55,6 +55,7 @@ export class TableBench {
       const shared = {
         pool,
         hashKey: { high: 7, low: 7 },
+        isAlone: true,
         clock,
         writers,
         log,

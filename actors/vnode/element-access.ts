@@ -284,18 +284,19 @@ export class ElementAccess {
     if (view.live !== null || view.hasHidden) opened.reopen();
   }
 
-  /** Whether an element is one version, summed of integers only: adds of integers are exact. */
-  sumsIntegers(ref: Ref): boolean {
-    return this.#opened.sumsIntegers(ref);
+  /** As for keys: whether an increment adds to this element's sum. */
+  takesIntegers(ref: Ref): boolean {
+    return this.#opened.takesIntegers(ref);
   }
 
   /**
    * Adds to the number that an element holds, which then shows this text. False, and nothing has
-   * changed: no add leads there.
+   * changed: no add leads there, or a new version is as good (see `OpenKey.takesIntegers`).
    */
   addTowards(ref: Ref, delta: bigint | number, text: string): boolean {
     const opened = this.#opened;
     const { partition } = opened;
+    if (partition.isAlone) return false;
     // The op is opened first: its dot says which partial sum the add goes to.
     opened.begin();
     const all = partition.mutations.cells.versions(ref);

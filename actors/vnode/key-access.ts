@@ -257,26 +257,29 @@ export class KeyAccess {
   /** Makes the absent open key a counter of this kind that begins with this number. */
   startCounter(counterKind: number, text: Buffer, start: number, end: number): void {
     const opened = this.#opened;
-    const { view } = this;
-    const { partition } = this.#opened;
     opened.begin();
-    if (view.ref !== 0) opened.clear();
+    if (this.view.ref !== 0) opened.clear();
+    this.#setCounter(counterKind, text, start, end, 0);
+  }
+
+  #setCounter(counterKind: number, text: Buffer, start: number, end: number, until: number): void {
+    const { key, keyStart, keyEnd, partition, table } = this.#opened;
     const { writer, mutations } = partition;
-    const key = opened.key;
-    const { covers } = this.#opened.table.op;
-    writer.setHead(key, opened.keyStart, opened.keyEnd, STRING, counterKind, text, start, end, 0);
-    mutations.setHead(
-      key,
-      opened.keyStart,
-      opened.keyEnd,
-      STRING,
-      counterKind,
-      text,
-      start,
-      end,
-      0,
-      covers,
-    );
+    const { covers } = table.op;
+    writer.setHead(key, keyStart, keyEnd, STRING, counterKind, text, start, end, until);
+    mutations.setHead(key, keyStart, keyEnd, STRING, counterKind, text, start, end, until, covers);
+  }
+
+  /** Makes the open number this one, of its kind and expiry; for a partition that is alone. */
+  #replaceNumber(text: string): void {
+    const opened = this.#opened;
+    const { view } = this;
+    opened.begin();
+    const counterKind = view.heads().find(({ type }) => type === STRING)?.counterKind ?? 0;
+    const until = view.expiryAt;
+    if (view.hasHidden) opened.clear();
+    const value = Buffer.from(text, "latin1");
+    this.#setCounter(counterKind, value, 0, value.length, until);
   }
 
   /** Reads the open string as Redis reads integers. False: it is none. */
@@ -299,7 +302,7 @@ export class KeyAccess {
   addInteger(high: number, low: number, sum: Int64): void {
     const { view } = this;
     const { partition } = this.#opened;
-    if (view.hasHidden || !this.#opened.sumsIntegers(this.view.ref)) {
+    if (view.hasHidden || !this.#opened.takesIntegers(this.view.ref)) {
       this.addTowards((BigInt(high) << 32n) | BigInt(low >>> 0), String(sum.toBigInt()));
       return;
     }
@@ -318,6 +321,10 @@ export class KeyAccess {
     const opened = this.#opened;
     const { view } = this;
     const { partition } = this.#opened;
+    if (partition.isAlone) {
+      this.#replaceNumber(text);
+      return;
+    }
     const { op } = this.#opened.table;
     opened.begin();
     if (view.hasHidden) {

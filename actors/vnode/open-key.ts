@@ -10,7 +10,7 @@ import { type CellName, emptyCellName } from "../../runtime/causality/cell-name.
 import { KeyView } from "../../runtime/table/key-view.ts";
 import type { MemoryTable } from "../../runtime/table/memory-table.ts";
 import type { Partition } from "../../runtime/table/partition.ts";
-import { BLOB, KIND_COUNTER_SHIFT, KIND_FLOAT } from "../../runtime/table/record.ts";
+import { ADDS, BLOB, KIND_COUNTER_SHIFT, KIND_FLOAT } from "../../runtime/table/record.ts";
 import { hiddenCells, shownDot } from "../../runtime/table/shown.ts";
 import type { Ref } from "../../runtime/table/slab-pool.ts";
 
@@ -125,6 +125,17 @@ export class OpenKey {
     const { records } = this.table;
     const notInteger = KIND_FLOAT | (FLOAT_COUNTER << KIND_COUNTER_SHIFT);
     return (records.flags(ref) & BLOB) === 0 && (records.kind(ref) & notInteger) === 0;
+  }
+
+  /**
+   * Whether an increment adds to a record's sum: of integers, and with nothing of another origin
+   * where that is over. Such parts would stay for ever, one a start; a new version covers them.
+   */
+  takesIntegers(ref: Ref): boolean {
+    if (!this.sumsIntegers(ref)) return false;
+    const { partition, table } = this;
+    if (!partition.isAlone || (table.records.flags(ref) & ADDS) === 0) return true;
+    return partition.mutations.cells.entrySlot(ref) === partition.ownSlot;
   }
 
   /** Points the range at the whole of these bytes. */

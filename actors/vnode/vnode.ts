@@ -30,6 +30,8 @@ export interface VnodeOptions {
   readonly pool: SlabPool;
   readonly hashKey: HashKey;
   readonly origin: { readonly high: number; readonly low: number };
+  /** See PartitionOptions. */
+  readonly isAlone?: boolean;
   readonly clock: HybridClock;
   readonly writers: OpWriters;
   readonly log: VnodeLog;

@@ -203,6 +203,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
       pool: this.pool,
       hashKey: args.hashKey,
       origin: { high: random.u32(), low: random.u32() },
+      isAlone: args.config.keyspaces[id >>> 16]?.replicas === 1,
       clock: this.#hybridClock,
       writers: this.#writers,
       log,

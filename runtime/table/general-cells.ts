@@ -128,7 +128,7 @@ export class GeneralCells {
     const records = table.records;
     const index = records.addsIndex(ref);
     const words = records.words(ref);
-    if (words[(index + 1) * 2] !== slot || records.kind(ref) & KIND_FLOAT) return false;
+    if (this.entrySlot(ref) !== slot || records.kind(ref) & KIND_FLOAT) return false;
     if (counter <= (records.doubles(ref)[index] as number)) return true;
     table.touch(ref);
     records.setFlags(ref, (records.flags(ref) & ~MARKED) | table.mark);
@@ -138,6 +138,12 @@ export class GeneralCells {
     words[at] = sum;
     words[at + 1] = (words[at + 1] as number) + high + (sum >= 4294967296 ? 1 : 0);
     return true;
+  }
+
+  /** The origin whose sum the add entry of a plain record with ADDS is. */
+  entrySlot(ref: Ref): number {
+    const records = this.#table.records;
+    return records.words(ref)[(records.addsIndex(ref) + 1) * 2] as number;
   }
 
   /** Adds the add entry of a plain record with ADDS to an integer. False: the entry is a float. */

@@ -42,6 +42,11 @@ export interface PartitionOptions {
   readonly hashKey: HashKey;
   /** The id under which this incarnation makes ops: random, never used before (design 4.9). */
   readonly origin: { readonly high: number; readonly low: number };
+  /**
+   * Whether it has one replica, this one: whatever other origins did is here, and they do nothing
+   * more. Default: there may be others.
+   */
+  readonly isAlone?: boolean;
   /** Stamps, shared by the vnodes of a thread. */
   readonly clock: HybridClock;
   /** Scratch for building ops, shared by the vnodes of a thread. */
@@ -65,6 +70,8 @@ export class Partition {
   /** The id of the own origin. */
   readonly originHigh: number;
   readonly originLow: number;
+  /** See PartitionOptions. */
+  readonly isAlone: boolean;
   /** Stamps, shared by the vnodes of a thread. */
   readonly clock: HybridClock;
   /** Remote ops were applied since our last own op: the next one says so in its past. */
@@ -92,6 +99,7 @@ export class Partition {
     this.#sink = options.sink;
     this.originHigh = options.origin.high;
     this.originLow = options.origin.low;
+    this.isAlone = options.isAlone ?? false;
   }
 
   /** The slot of the own origin, made at its first op. */
@@ -204,6 +212,8 @@ export class Partition {
     for (const slot of changed) {
       writer.pastEntry(origins.high(slot), origins.low(slot), vector[slot] as number);
     }
+    // Of origins that do nothing more no past is asked for: with each start there is one more.
+    if (this.isAlone) this.past.clear();
     this.past.set(own, vector);
     this.#pastChanged = false;
     this.needsFullPast = false;

@@ -28,6 +28,11 @@ export class Past {
     this.#vectors[slot] = vector;
   }
 
+  /** Forgets all vectors: of origins that make no more ops nobody asks for one. */
+  clear(): void {
+    this.#vectors.length = 0;
+  }
+
   /**
    * The past that an op carries, or the origin's last one where it carries none. Reads the op's
    * entries; origins that are new here get a slot.

@@ -31,6 +31,7 @@ import type { Ledger, Part } from "./ledger.ts";
 import { type Line, randomDelete, randomLine } from "./told.ts";
 
 const SLAB_BYTES = 1024 * 1024;
+const HASH_KEY = { high: 7, low: 7 };
 const REPLY_BYTES_MAX = 64 * 1024;
 /** One command in so many removes all keys of its vnode. */
 const FLUSH_SHARE = 16;
@@ -101,7 +102,7 @@ export class SimWorker implements RecoveryTarget, UpkeepHost {
     const pool = new SlabPool({ slabBytes: SLAB_BYTES });
     const clock = new HybridClock(this.clock);
     const writers = new OpWriters();
-    this.#shared = { pool, hashKey: { high: 7, low: 7 }, clock, writers, lookups: this.stats };
+    this.#shared = { pool, hashKey: HASH_KEY, isAlone: true, clock, writers, lookups: this.stats };
     this.limits = options.args.config.clients;
     const partitions = options.args.config.keyspaces.map((keyspace) => keyspace.partitions);
     const vnode = (keyspace: number, partition: number) =>

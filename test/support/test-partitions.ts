@@ -17,6 +17,8 @@ import { OpWriters } from "../../runtime/causality/op.ts";
 import { PARSED, RespReader } from "../../runtime/codec/resp-reader.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
+import { loadState } from "../../runtime/table/state-loader.ts";
+import { stateOf } from "./partitions.ts";
 import { encodeCommand, type Plain, plain, type Reply, ReplyReader } from "./resp.ts";
 
 const PARTITIONS = 16;
@@ -38,7 +40,11 @@ export class TestPartitions {
   readonly lookups = { keyspaceHits: 0, keyspaceMisses: 0 };
   protocol: 2 | 3 = 2;
 
-  constructor(seed = 1) {
+  readonly #isAlone: boolean;
+
+  /** `isAlone`: they have no other replica. */
+  constructor(seed = 1, isAlone = false) {
+    this.#isAlone = isAlone;
     const random = seeded(seed);
     const { pool } = this;
     const clock = new HybridClock(this.clock);
@@ -56,6 +62,7 @@ export class TestPartitions {
       const shared = {
         pool,
         hashKey: { high: 7, low: 7 },
+        isAlone,
         clock,
         writers,
         log,
@@ -119,9 +126,19 @@ export class TestPartitions {
     return plain(this.run(...args));
   }
 
+  /** As after a restart: partitions of the same contents and time, under origins of their own. */
+  restarted(seed: number): TestPartitions {
+    const other = new TestPartitions(seed, this.#isAlone);
+    other.clock.advance(this.clock.now() - other.clock.now());
+    for (const [id, { partition }] of this.vnodes) {
+      loadState(other.vnodeOf(id).partition, stateOf(partition));
+    }
+    return other;
+  }
+
   /** Fresh partitions with the same time, to which every op of these was replayed from the log. */
   replayed(): TestPartitions {
-    const other = new TestPartitions(0x5eed);
+    const other = new TestPartitions(0x5eed, this.#isAlone);
     other.clock.advance(this.clock.now() - other.clock.now());
     other.protocol = this.protocol;
     for (const { vnode, op } of this.ops) {

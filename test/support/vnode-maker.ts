@@ -14,6 +14,7 @@ export function vnodeMaker(log: WorkerLog, random: Random): (id: number) => Vnod
   const shared = {
     pool: new SlabPool({ slabBytes: SLAB_BYTES }),
     hashKey: { high: 7, low: 7 },
+    isAlone: true,
     clock: new HybridClock(new ManualClock()),
     writers: new OpWriters(),
     log,

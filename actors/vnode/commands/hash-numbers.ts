@@ -30,7 +30,7 @@ function findField(key: KeyAccess, request: Request): Ref {
 
 /** Adds to the integer that an element shows; false, and nothing changes, where no add shows it. */
 function addInteger({ elements }: KeyAccess, ref: Ref, delta: bigint, total: bigint): boolean {
-  if (!elements.sumsIntegers(ref)) return elements.addTowards(ref, delta, total.toString());
+  if (!elements.takesIntegers(ref)) return elements.addTowards(ref, delta, total.toString());
   elements.addToElement(ref, delta);
   return true;
 }

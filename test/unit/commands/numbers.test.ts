@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { FLOAT_COUNTER, INTEGER_COUNTER, type Version } from "../../../runtime/causality/cell.ts";
+import { BLOB } from "../../../runtime/table/record.ts";
 import { TestPartitions } from "../../support/test-partitions.ts";
 
 const NOT_AN_INTEGER = { error: "ERR value is not an integer or out of range" };
@@ -26,6 +28,54 @@ test("counting begins at zero and is exact past 2^53", () => {
   assert.equal(db.read("STRLEN", "s"), 16);
   db.assertReplays(["GET", "k"], ["GET", "s"], ["GET", "new"]);
 });
+
+test("counters cost the same after any number of restarts", () => {
+  let db = new TestPartitions(1, true);
+  const [strings, bytes]: [string[], number[]] = [[], []];
+  db.run("SET", "expiring", "5", "PX", "100000");
+  for (let restart = 0; restart < 20; restart++) {
+    db.run("INCR", "once");
+    assert.equal(plainVersionOf(db, "once").adds.length, restart % 2);
+    for (let i = 0; i < 3; i++) {
+      db.run("INCR", "k");
+      db.run("INCRBYFLOAT", "float", "0.5");
+      db.run("INCR", "expiring");
+      db.run("HINCRBY", "h", "integer", "2");
+      db.run("HINCRBYFLOAT", "h", "float", "0.25");
+    }
+    strings.push(["k", "float", "expiring"].map((key) => db.read("GET", key)).join());
+    assert.deepEqual(db.read("HMGET", "h", "integer", "float"), [
+      String(6 * (restart + 1)),
+      String(0.75 * (restart + 1)),
+    ]);
+    assert.equal(db.read("PTTL", "expiring"), 100_000);
+    const tables = [...db.vnodes.values()].map(({ table }) => table.heap.bytesUsed);
+    bytes.push(tables.reduce((sum, used) => sum + used));
+    db = db.restarted(restart + 2);
+  }
+  assert.deepEqual(
+    strings,
+    strings.map((_, i) => [3 * (i + 1), 1.5 * (i + 1), 5 + 3 * (i + 1)].join()),
+  );
+  assert.equal(db.read("GET", "once"), "20");
+  assert.deepEqual(
+    ["k", "float", "expiring"].map((key) => plainVersionOf(db, key).counterKind),
+    [INTEGER_COUNTER, FLOAT_COUNTER, 0],
+  );
+  // But for longer texts.
+  assert.ok(Number(bytes.at(-1)) <= Number(bytes[3]) + 16, bytes.join());
+});
+
+/** The one version of a key, which its record holds in the plain form. */
+function plainVersionOf(db: TestPartitions, key: string): Version {
+  for (const { partition, table } of db.vnodes.values()) {
+    const ref = table.find(Buffer.from(key), 0, key.length);
+    if (ref === 0) continue;
+    assert.equal(table.records.flags(ref) & BLOB, 0, `${key} is plain`);
+    return partition.mutations.cells.versions(ref)[0] as Version;
+  }
+  throw new Error(`no ${key}`);
+}
 
 test("a sum past 64 bits is refused and the value stays", () => {
   const db = new TestPartitions();

@@ -1,8 +1,13 @@
-/** Conditional commands where keyspaces have several replicas: which are refused, and how. */
+/**
+ * Keyspaces that have several replicas: which conditional commands are refused, and how; and whose
+ * partitions are alone.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CommandTable } from "../../../actors/command-table.ts";
 import { guardConditionals, isConditional } from "../../../actors/gateway/conditional.ts";
+import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
+import type { WorkerRuntime } from "../../../actors/worker/worker-runtime.ts";
 import { FakeNode } from "../../support/fake-worker.ts";
 import type { TestClient } from "../../support/test-client.ts";
 import { WorkerNode } from "../../support/worker-node.ts";
@@ -132,4 +137,14 @@ test("no command with a condition is forgotten", () => {
       (facts.flags.includes("write") && /\b(NX|XX|GT|LT|IFEQ)\b/.test(facts.syntax ?? ""));
     if (isOne) assert.ok(isConditional(fullName), fullName);
   }
+});
+
+test("only a partition of a keyspace with one replica is alone", async () => {
+  await using node = await threeReplicas();
+  const [worker] = node.workers as [WorkerRuntime];
+  const vnodes = [0, 1, 2].map((keyspace) => worker.createVnode(vnodeId(keyspace, 0)));
+  assert.deepEqual(
+    vnodes.map(({ partition }) => partition.isAlone),
+    [false, false, true],
+  );
 });

@@ -5,6 +5,7 @@ import type { KeyCommand } from "../../../actors/command.ts";
 import { CommandTable } from "../../../actors/command-table.ts";
 import { requestOf } from "../../../actors/gateway/steps.ts";
 import { Executor } from "../../../actors/vnode/executor.ts";
+import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { RespWriter } from "../../../runtime/codec/resp-writer.ts";
 import { slotOf } from "../../../runtime/ring/slots.ts";
@@ -81,4 +82,18 @@ test("a transaction that has flushed vnodes takes back every one of them", () =>
   executor.beginTransaction();
   for (const key of [A, B]) executor.flush(partitions.vnodeOf(idOf(key)));
   assert.deepEqual(abandoned(partitions), [idOf(A), idOf(B)]);
+});
+
+test("a partition that is alone keeps the past of no origin but its own", () => {
+  let db = new TestPartitions(1, true);
+  for (let start = 2; start < 12; start++) {
+    db.run("SET", "key", String(start));
+    db = db.restarted(start);
+    db.run("SET", "key", String(start));
+  }
+  const [{ partition }] = [...db.vnodes.values()] as [Vnode];
+  const { past, origins } = partition;
+  const lengths = Array.from({ length: origins.count }, (_, slot) => past.of(slot).length);
+  assert.equal(origins.count, 11);
+  assert.deepEqual(lengths, [...new Array(10).fill(0), 11]);
 });
