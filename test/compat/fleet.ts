@@ -55,6 +55,14 @@ export function serverOf(workers: Workers): Promise<TestServer> {
   return server;
 }
 
+/** How often the file's server with this many workers has replied MOVED. */
+export async function movedCount(workers: Workers): Promise<number> {
+  const client = await (await serverOf(workers)).connect();
+  const stats = String(await client.call("INFO", "errorstats"));
+  client.destroy();
+  return Number(/^errorstat_MOVED:count=(\d+)\r$/m.exec(stats)?.[1] ?? 0);
+}
+
 /** The port that a way starts at. */
 export async function seedPort({ workers, entry }: Way): Promise<number> {
   const server = await serverOf(workers);

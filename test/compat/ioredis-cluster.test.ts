@@ -4,7 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { keyOfEachPartition, serverOf, TEST_TIMEOUT_MS, tagged, ways } from "./fleet.ts";
+import {
+  keyOfEachPartition,
+  movedCount,
+  serverOf,
+  TEST_TIMEOUT_MS,
+  tagged,
+  ways,
+} from "./fleet.ts";
 import { newClient, openClient, setups, sharedClient, versions } from "./ioredis.ts";
 
 const limit = { timeout: TEST_TIMEOUT_MS };
@@ -74,11 +81,12 @@ for (const setup of setups) {
       slots[slot] = [next ?? ""];
     }
     const keys = keyOfEachPartition(`moved ${name}`);
-    await Promise.all(keys.map((key) => client.set(key, "v")));
-    assert.deepEqual(
-      new Set(await Promise.all(keys.map((key) => client.get(key)))),
-      new Set(["v"]),
-    );
+    const before = await movedCount(way.workers);
+    await Promise.all(keys.map((key) => client.set(key, key)));
+    const repaired = await movedCount(way.workers);
+    assert.ok(repaired > before, "a wrong node says MOVED");
+    assert.deepEqual(await Promise.all(keys.map((key) => client.get(key))), keys);
+    assert.equal(await movedCount(way.workers), repaired);
     client.disconnect();
   });
 }

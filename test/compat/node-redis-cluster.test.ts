@@ -1,12 +1,12 @@
 /**
- * node-redis 5 and 6 and the slot map: discovery, keys of every partition, several slots at once; and
- * what a connection carries: database, name, the facts of INFO and CLIENT INFO, pools.
+ * node-redis 5 and 6 and the slot map: discovery, keys of every partition, several slots at once, a
+ * stale map; and what a connection carries: database, name, the facts of INFO and CLIENT INFO, pools.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createClientPool } from "redis5";
-import { keyOfEachPartition, serverOf, TEST_TIMEOUT_MS, tagged } from "./fleet.ts";
-import { isCluster, openSingle, setups, sharedClient } from "./node-redis.ts";
+import { keyOfEachPartition, movedCount, serverOf, TEST_TIMEOUT_MS, tagged } from "./fleet.ts";
+import { isCluster, openClient, openSingle, setups, sharedClient } from "./node-redis.ts";
 
 const limit = { timeout: TEST_TIMEOUT_MS };
 const CROSSSLOT = /^CROSSSLOT Keys in request don't hash to the same slot/;
@@ -47,11 +47,33 @@ for (const setup of setups) {
       // Version 6 itself splits MSET, MGET and DEL over slots.
       await assert.rejects(client.rename(first, second), { message: CROSSSLOT });
       await assert.rejects(client.sInter([first, second]), { message: CROSSSLOT });
-      await assert.rejects(client.multi().set(first, "2").set(second, "2").exec());
+      const multi = client.multi().set(first, "2").set(second, "2");
+      await assert.rejects(multi.exec(), { message: CROSSSLOT });
       assert.equal(await client.get(first), "1");
     });
-    continue;
   }
+
+  if (way.entry !== "alone" && way.workers > 1) {
+    test(`a wrong slot map is repaired by MOVED, unseen: ${name}`, limit, async () => {
+      const client = await openClient(setup);
+      assert.ok(isCluster(client));
+      const { slots } = client;
+      const shards = [...new Set(slots)];
+      for (const [slot, shard] of slots.entries()) {
+        slots[slot] = shards[(shards.indexOf(shard) + 1) % shards.length] ?? shard;
+      }
+      const keys = keyOfEachPartition(`moved ${name}`);
+      const before = await movedCount(way.workers);
+      await Promise.all(keys.map((key) => client.set(key, key)));
+      const repaired = await movedCount(way.workers);
+      assert.ok(repaired > before, "a wrong node says MOVED");
+      assert.deepEqual(await Promise.all(keys.map((key) => client.get(key))), keys);
+      assert.equal(await movedCount(way.workers), repaired);
+      client.destroy();
+    });
+  }
+
+  if (way.entry !== "alone") continue;
 
   test(`the gateway takes keys of several slots at once: ${name}`, limit, async () => {
     const client = await sharedClient(setup);

@@ -15,6 +15,7 @@ import type {
   NeutralMutation,
 } from "./harness.ts";
 import { CELL_TYPES, cellName } from "./harness.ts";
+import { largeCommand } from "./large-mix.ts";
 
 /** A scenario's time unit. */
 export const STEP_MS = 1000;
@@ -26,7 +27,8 @@ export const STEP_MS = 1000;
  * collections of some size.
  */
 export const MODES = ["commands", "contexts", "counters", "mortal", "raw", "clears"] as const;
-export type Mode = (typeof MODES)[number];
+/** large: collections of many leaves (large-mix.ts), by commands that the model does not know. */
+export type Mode = (typeof MODES)[number] | "large";
 
 /** How wild raw mutations are: of so many cells in an op, among so many elements of a collection. */
 const WILDNESS = {
@@ -77,6 +79,13 @@ export class Mix {
     if (this.chance(0.07)) return argv(["DEL", key]);
     const type = this.chance(0.75) ? usual : this.pick(CELL_TYPES);
     return argv(this.#words(type, key, step, now));
+  }
+
+  /** As `command`, on collections of many leaves and on whole keys, mostly as they are now. */
+  large(now: number, typeOf: (key: Bytes) => CellType | null): ModelCommand {
+    const keys = { key: this.key(), other: this.key(), until: this.#later(now) };
+    const type = this.chance(0.9) ? typeOf(keys.key) : null;
+    return { argv: largeCommand(this.#random, type ?? this.pick(CELL_TYPES), keys) };
   }
 
   /** Counters, and lists of unique values; two in five are retries of an earlier command. */

@@ -9,6 +9,7 @@ import {
   MUTATE_ADD,
   MUTATE_CLEAR,
   MUTATE_EXPIRE,
+  MUTATE_FLUSH,
   MUTATE_REMOVE,
   MUTATE_SET,
   OP_ID,
@@ -33,6 +34,7 @@ import type {
   Vector,
 } from "./harness.ts";
 import { CELL_TYPES, counterOf, dotOf, exactText, originOf } from "./harness.ts";
+import { KEYS } from "./mix.ts";
 import { parseNum } from "./numbers.ts";
 
 /** An op as a vnode made it, with the whole vector that it followed. */
@@ -40,6 +42,9 @@ export interface VnodeOp {
   readonly bytes: Buffer;
   readonly past: Vector;
 }
+
+/** A flush, in the neutral form: of the keys of scenarios. */
+const FLUSH: readonly NeutralMutation[] = KEYS.map((key) => ({ kind: "clear", key }));
 
 export function latin1(text: Bytes): Buffer {
   return Buffer.from(text, "latin1");
@@ -92,7 +97,10 @@ export function exportOp({ bytes, past }: VnodeOp): NeutralOp {
   const op = new OpReader();
   if (!op.open(bytes, 0, bytes.length)) throw new Error("an op is well formed");
   const mutations: NeutralMutation[] = [];
-  while (op.next()) mutations.push(exportMutation(op));
+  while (op.next()) {
+    if (op.kind === MUTATE_FLUSH) mutations.push(...FLUSH);
+    else mutations.push(exportMutation(op));
+  }
   if (op.isBroken) throw new Error("an op's mutations end inside it");
   const origin = formatOriginId(op.originHigh, op.originLow);
   const base = { origin, counter: op.counter, past, hlc: op.hlc, mutations };

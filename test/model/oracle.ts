@@ -22,6 +22,7 @@ import { addNums, kindOf, parseNum } from "./numbers.ts";
 export function expectedCells(ops: readonly NeutralOp[], applied: Vector): CanonicalState["cells"] {
   const surviving = ops.filter(({ origin, counter }) => (applied[origin] ?? 0) >= counter);
   const covering = coveringMutations(surviving);
+  const changing = changesOfCells(surviving);
   const cells = new Map<string, { cell: NeutralCell; versions: CanonicalVersion[] }>();
   for (const op of surviving) {
     for (const mutation of op.mutations) {
@@ -32,7 +33,9 @@ export function expectedCells(ops: readonly NeutralOp[], applied: Vector): Canon
       const coverers = [...(covering.get(name) ?? []), ...(covering.get(cell.key) ?? [])];
       if (coverers.some((other) => covers(other.op, other.dots, dot))) continue;
       const found = cells.get(name) ?? { cell, versions: [] };
-      found.versions.push(expectedVersion(op, mutation, surviving));
+      // HSET with a field twice makes two sets of it: the last one counts.
+      if (found.versions.at(-1)?.dot === dot) found.versions.pop();
+      found.versions.push(expectedVersion(op, mutation, changing.get(name) ?? []));
       cells.set(name, found);
     }
   }
@@ -64,6 +67,24 @@ function coveringMutations(ops: readonly NeutralOp[]): ReadonlyMap<string, Cover
   return found;
 }
 
+type Change = Exclude<NeutralMutation, { kind: "clear" | "set" | "remove" }>;
+
+/** What adds to versions and expires them, by cell name, in the order of the ops' counters. */
+function changesOfCells(ops: readonly NeutralOp[]): ReadonlyMap<string, [NeutralOp, Change][]> {
+  const found = new Map<string, [NeutralOp, Change][]>();
+  for (const op of [...ops].sort((left, right) => left.counter - right.counter)) {
+    for (const mutation of op.mutations) {
+      const { kind } = mutation;
+      if (kind === "clear" || kind === "set" || kind === "remove") continue;
+      const name = cellName(mutation.cell);
+      const changes = found.get(name) ?? [];
+      changes.push([op, mutation]);
+      found.set(name, changes);
+    }
+  }
+  return found;
+}
+
 function covers(op: NeutralOp, dots: readonly Dot[] | undefined, dot: Dot): boolean {
   if (dots !== undefined) return dots.includes(dot);
   if (originOf(dot) === op.origin) return counterOf(dot) < op.counter;
@@ -73,27 +94,23 @@ function covers(op: NeutralOp, dots: readonly Dot[] | undefined, dot: Dot): bool
 function expectedVersion(
   made: NeutralOp,
   set: NeutralMutation & { kind: "set" },
-  surviving: readonly NeutralOp[],
+  changes: readonly [NeutralOp, Change][],
 ): CanonicalVersion {
   const dot = dotOf(made.origin, made.counter);
-  const name = cellName(set.cell);
   const adds = new Map<string, { counter: number; sum: Num }>();
   const undone = new Map<Dot, Num>();
   const first = { at: set.until ?? null, hlc: made.hlc, origin: made.origin };
   const registers = set.until === undefined ? [] : [first];
-  for (const op of [...surviving].sort((left, right) => left.counter - right.counter)) {
-    for (const mutation of op.mutations) {
-      if (mutation.kind === "clear" || cellName(mutation.cell) !== name) continue;
-      if (mutation.kind === "add" && mutation.dot === dot) {
-        const delta = parseNum(mutation.number, mutation.delta);
-        const before = adds.get(op.origin);
-        const sum = before === undefined ? delta : addNums(before.sum, delta);
-        adds.set(op.origin, { counter: op.counter, sum });
-      } else if (mutation.kind === "undo" && mutation.dot === dot) {
-        undone.set(mutation.undone, parseNum(mutation.number, mutation.delta));
-      } else if (mutation.kind === "expire" && mutation.dots.includes(dot)) {
-        registers.push({ at: mutation.at, hlc: op.hlc, origin: op.origin });
-      }
+  for (const [op, mutation] of changes) {
+    if (mutation.kind === "add" && mutation.dot === dot) {
+      const delta = parseNum(mutation.number, mutation.delta);
+      const before = adds.get(op.origin);
+      const sum = before === undefined ? delta : addNums(before.sum, delta);
+      adds.set(op.origin, { counter: op.counter, sum });
+    } else if (mutation.kind === "undo" && mutation.dot === dot) {
+      undone.set(mutation.undone, parseNum(mutation.number, mutation.delta));
+    } else if (mutation.kind === "expire" && mutation.dots.includes(dot)) {
+      registers.push({ at: mutation.at, hlc: op.hlc, origin: op.origin });
     }
   }
   registers.sort((left, right) => right.hlc - left.hlc || (left.origin > right.origin ? -1 : 1));

@@ -182,6 +182,9 @@ class Scenario {
 
   #draw({ subject }: Member, now: number): ModelCommand | undefined {
     if (this.#mode === "counters") return this.#mix.counting(this.#step);
+    if (this.#mode === "large") {
+      return this.#mix.large(now, (key) => subject.read(key, now).type);
+    }
     if (this.#mode === "mortal") {
       return this.#mix.mortal(this.#step, now, subject.read("a", now).type !== null);
     }
@@ -207,7 +210,8 @@ class Scenario {
       this.#note(checkRetry(this.#history, before, command, made));
       this.#note(checkContext(before, subject.state(), command, SIBLINGS_IN_SCENARIO_MAX));
     }
-    if (op !== undefined && command.context === undefined) {
+    // a command of the large mode may bring elements of another key
+    if (op !== undefined && command.context === undefined && this.#mode !== "large") {
       this.#note(checkLeftovers(value, subject.read(key, now), subject.state(), command));
     }
   }

@@ -47,6 +47,12 @@ await node.client().get({});
 export { bytes, reply, text };
 `;
 
+/** Ways in which an application's compiler finds them. */
+const RESOLUTIONS: Readonly<Record<string, readonly string[]>> = {
+  "Node's resolution": ["--module", "nodenext"],
+  "a bundler's resolution": ["--module", "esnext", "--moduleResolution", "bundler"],
+};
+
 const folder = emptyFolder();
 const application = join(folder.path, "application");
 
@@ -129,11 +135,13 @@ test("on an older Node an application is told which one it needs", async () => {
   );
 });
 
-test("the declarations are those of the package, strict and complete", async () => {
-  writeFileSync(join(application, "typed.ts"), TYPED);
-  const tsc = join(ROOT, "node_modules", ".bin", "tsc");
-  const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2024"];
-  const types = ["--typeRoots", join(ROOT, "node_modules", "@types"), "--types", "node"];
-  const args = [tsc, ...flags, "--lib", "es2024,esnext.disposable", ...types, "typed.ts"];
-  assertDone(await run(process.execPath, args, application));
-});
+for (const [resolution, words] of Object.entries(RESOLUTIONS)) {
+  test(`the declarations are the package's, strict and complete, by ${resolution}`, async () => {
+    writeFileSync(join(application, "typed.ts"), TYPED);
+    const tsc = join(ROOT, "node_modules", ".bin", "tsc");
+    const flags = [...words, "--noEmit", "--strict", "--target", "es2024"];
+    const types = ["--typeRoots", join(ROOT, "node_modules", "@types"), "--types", "node"];
+    const args = [tsc, ...flags, "--lib", "es2024,esnext.disposable", ...types, "typed.ts"];
+    assertDone(await run(process.execPath, args, application));
+  });
+}
