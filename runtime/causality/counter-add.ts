@@ -7,6 +7,7 @@
  *
  * Invariant: with the delta returned, the versions show the wanted text.
  */
+import { formatLongDouble } from "../base/number-text.ts";
 import type { AddEntry, Dot, Version } from "./cell.ts";
 import { addToVersion } from "./cell.ts";
 import { type Amount, parseDecimal, shownBytes } from "./counter-value.ts";
@@ -17,6 +18,13 @@ import type { Origins } from "./origins.ts";
 const ULPS_MAX = 4;
 /** Digits and powers of ten up to which a decimal is summed exactly; beyond, as doubles. */
 const EXACT_PLACES_MAX = 400;
+
+/** Characters of a number whose digits are all told by a double. */
+const DIGITS_EXACT = 15;
+/** Decimals that are written, as Redis does. */
+const DECIMALS_MAX = 17;
+/** From here on `toFixed` writes exponents. */
+const FIXED_LIMIT = 1e21;
 
 const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?$/;
 
@@ -80,17 +88,46 @@ export function sumOfDecimals(
   texts: readonly [string, string],
   values: readonly [number, number],
 ): number {
-  const a = scaled(texts[0]);
-  const b = scaled(texts[1]);
-  if (a === undefined || b === undefined) return values[0] + values[1];
-  const places = Math.max(a.places, b.places);
-  const sum =
-    a.digits * 10n ** BigInt(places - a.places) + b.digits * 10n ** BigInt(places - b.places);
-  return Number(`${sum}e${-places}`);
+  const sum = exactSum(texts);
+  return sum === undefined ? values[0] + values[1] : Number(`${sum.digits}e${-sum.places}`);
 }
 
-/** A decimal as digits · 10^-places. */
-function scaled(text: string): { digits: bigint; places: number } | undefined {
+/**
+ * The sum of two decimals, of which `sum` is the nearest double, as text: every digit, where the
+ * double is that sum and shorter digits would only read back; else the shortest that do.
+ */
+export function textOfSum(texts: readonly [string, string], sum: number): string {
+  const text = formatLongDouble(sum);
+  if (text.length <= DIGITS_EXACT || Math.abs(sum) >= FIXED_LIMIT) return text;
+  const whole = sum.toFixed(DECIMALS_MAX);
+  const left = exactSum([texts[0], texts[1], negated(whole)]);
+  return left?.digits === 0n ? whole.replace(/0+$/, "").replace(/\.$/, "") : text;
+}
+
+function negated(text: string): string {
+  return text.startsWith("-") ? text.slice(1) : `-${text}`;
+}
+
+/** A decimal: digits · 10^-places. */
+interface Decimal {
+  readonly digits: bigint;
+  readonly places: number;
+}
+
+/** Undefined: a text is no short decimal. */
+function exactSum(texts: readonly string[]): Decimal | undefined {
+  let sum: Decimal = { digits: 0n, places: 0 };
+  for (const text of texts) {
+    const next = scaled(text);
+    if (next === undefined) return undefined;
+    const places = Math.max(sum.places, next.places);
+    const [a, b] = [sum, next].map((one) => one.digits * 10n ** BigInt(places - one.places));
+    sum = { digits: (a as bigint) + (b as bigint), places };
+  }
+  return sum;
+}
+
+function scaled(text: string): Decimal | undefined {
   const match = DECIMAL.exec(text);
   if (match === null) return undefined;
   const [, sign, whole = "", fraction = "", power = "0"] = match;

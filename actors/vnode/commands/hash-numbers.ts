@@ -6,7 +6,6 @@
  */
 
 import { INT64_TEXT_BYTES_MAX } from "../../../runtime/base/int64.ts";
-import { formatLongDouble } from "../../../runtime/base/number-text.ts";
 import { FLOAT_COUNTER, INTEGER_COUNTER } from "../../../runtime/causality/cell.ts";
 import { fitsInteger, parseInteger } from "../../../runtime/causality/counter-value.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
@@ -119,7 +118,7 @@ const hincrbyfloat = keyCommand({
       reply.error(WOULD_BE_INFINITE);
       return;
     }
-    const text = formatLongDouble(sum);
+    const text = stored.textOf(sum, request, 3);
     if (ref === 0 || !key.elements.addTowards(ref, delta, text)) {
       putNumber(key, request, text, FLOAT_COUNTER);
     }

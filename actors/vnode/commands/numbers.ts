@@ -5,7 +5,6 @@
  * Integers are two halves in a register: the common path makes no object.
  */
 import { INT64_TEXT_BYTES_MAX, Int64 } from "../../../runtime/base/int64.ts";
-import { formatLongDouble } from "../../../runtime/base/number-text.ts";
 import { FLOAT_COUNTER, INTEGER_COUNTER } from "../../../runtime/causality/cell.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
@@ -150,7 +149,7 @@ const incrbyfloat: KeyCommand = keyCommand({
       reply.error(WOULD_BE_INFINITE);
       return;
     }
-    const text = formatLongDouble(sum);
+    const text = stored.textOf(sum, request, 2);
     if (found === MISSING) {
       const value = Buffer.from(text, "latin1");
       key.startCounter(FLOAT_COUNTER, value, 0, value.length);

@@ -3,7 +3,7 @@
  *
  * Stored numbers are read by the rules that hold for arguments: Redis has one reader for both.
  */
-import { sumOfDecimals } from "../../../runtime/causality/counter-add.ts";
+import { sumOfDecimals, textOfSum } from "../../../runtime/causality/counter-add.ts";
 import { Request } from "../../../runtime/codec/request.ts";
 
 export const WOULD_BE_INFINITE = "ERR increment would produce NaN or Infinity";
@@ -35,5 +35,10 @@ export class StoredFloat {
       [this.#text, request.text(i)],
       [this.#stored.floatValue, request.floatValue],
     );
+  }
+
+  /** That sum as text. */
+  textOf(sum: number, request: Request, i: number): string {
+    return textOfSum([this.#text, request.text(i)], sum);
   }
 }

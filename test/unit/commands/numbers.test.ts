@@ -199,6 +199,31 @@ test("INCRBYFLOAT prints as Redis does, without the noise of binary fractions", 
   db.assertReplays(["GET", "k"], ["GET", "sum"]);
 });
 
+test("a float that a double holds to its last digit keeps every digit", () => {
+  const steps: [string, string, string][] = [
+    ["1000000000000000", "-3.25", "999999999999996.75"],
+    ["999999999999996.75", "-999999999999996", "0.75"],
+    ["70368744177664.015625", "0", "70368744177664.015625"],
+    ["-70368744177664.015625", "0", "-70368744177664.015625"],
+    ["70368744177664.015625", "-70368744177664", "0.015625"],
+    ["12345678901234.1", "0", "12345678901234.1"],
+    ["1e22", "0", "10000000000000000000000"],
+    ["12345678901234567890123", "1", "12345678901234568000000"],
+    ["0.1", "0.2", "0.3"],
+  ];
+  for (const isAlone of [true, false]) {
+    const db = new TestPartitions(1, isAlone);
+    for (const [before, delta, after] of steps) {
+      db.run("SET", "k", before);
+      db.run("HSET", "h", "f", before);
+      assert.equal(db.read("INCRBYFLOAT", "k", delta), after);
+      assert.equal(db.read("HINCRBYFLOAT", "h", "f", delta), after);
+      assert.equal(db.read("GET", "k"), after);
+      assert.equal(db.read("HGET", "h", "f"), after);
+    }
+  }
+});
+
 test("money added up by INCRBYFLOAT is exact to the cent", () => {
   const cents = fc.integer({ min: -1_000_000, max: 1_000_000 });
   fc.assert(
