@@ -8,7 +8,8 @@ import { keyIndexes } from "../../command-facts.ts";
 import { SYNTAX_ERROR } from "../../vnode/commands/errors.ts";
 import { categoriesOf, inCategory, isCategory } from "./acl-categories.ts";
 import { replyDocs } from "./command-docs.ts";
-import { keyFlags, replyKeySpecs } from "./key-specs.ts";
+import { keyFlags, tips } from "./command-hints.ts";
+import { replyKeySpecs } from "./key-specs.ts";
 
 /** A COMMAND subcommand. */
 function about(
@@ -41,7 +42,9 @@ function replyInfo(entry: CatalogEntry, reply: RespWriter): void {
   reply.integer(keys?.step ?? 0);
   reply.set(categories.length);
   for (const category of categories) reply.simple(`@${category}`);
-  reply.set(0); // tips
+  const hints = tips(facts);
+  reply.set(hints.length);
+  for (const hint of hints) reply.bulkText(hint);
   replyKeySpecs(facts, reply);
   reply.set(subcommands.length);
   for (const subcommand of subcommands) replyInfo(subcommand, reply);
@@ -216,9 +219,10 @@ const getKeysAndFlags = about(
       reply.error(found);
       return;
     }
-    const flags = keyFlags(found.entry.facts);
+    const [flagsOfFirst, flagsOfOthers = flagsOfFirst] = keyFlags(found.entry.facts);
     reply.array(found.indexes.length);
-    for (const index of found.indexes) {
+    for (const [i, index] of found.indexes.entries()) {
+      const flags = (i === 0 ? flagsOfFirst : flagsOfOthers) ?? [];
       reply.array(2);
       replyArgument(request, index, reply);
       reply.set(flags.length);

@@ -1,29 +1,38 @@
 /** Where a command's keys are and what becomes of them, in the shape of COMMAND INFO. */
 import type { RespWriter } from "../../../runtime/codec/resp-writer.ts";
-import type { CommandFacts } from "../../command-facts.ts";
-
-/** What a command does to its keys, in Redis's words. */
-export function keyFlags(facts: CommandFacts): readonly string[] {
-  return facts.flags.includes("write") ? ["RW", "access", "update"] : ["RO", "access"];
-}
+import type { CommandFacts, KeyPositions } from "../../command-facts.ts";
+import { keyFlags } from "./command-hints.ts";
 
 export function replyKeySpecs(facts: CommandFacts, reply: RespWriter): void {
   const { keys, keyCountAt } = facts;
-  reply.set((keys === undefined ? 0 : 1) + (keyCountAt === undefined ? 0 : 1));
+  const [flags = [], flagsOfOthers] = keyFlags(facts);
+  const ranges = keys === undefined ? 0 : flagsOfOthers === undefined ? 1 : 2;
+  reply.set(ranges + (keyCountAt === undefined ? 0 : 1));
   if (keys !== undefined) {
-    beginSpec(facts, keys.first, reply);
     const { first, last, step } = keys;
-    replyFind("range", { lastkey: last < 0 ? last : last - first, keystep: step, limit: 0 }, reply);
+    if (flagsOfOthers === undefined) replyRange(flags, keys, reply);
+    else {
+      replyRange(flags, { first, last: first, step }, reply);
+      replyRange(flagsOfOthers, { first: first + step, last, step }, reply);
+    }
   }
   if (keyCountAt !== undefined) {
-    beginSpec(facts, keyCountAt, reply);
+    beginSpec(flags, keyCountAt, reply);
     replyFind("keynum", { keynumidx: 0, firstkey: 1, keystep: 1 }, reply);
   }
 }
 
+function replyRange(
+  flags: readonly string[],
+  { first, last, step }: KeyPositions,
+  reply: RespWriter,
+): void {
+  beginSpec(flags, first, reply);
+  replyFind("range", { lastkey: last < 0 ? last : last - first, keystep: step, limit: 0 }, reply);
+}
+
 /** Begins a spec whose search starts at an index. */
-function beginSpec(facts: CommandFacts, index: number, reply: RespWriter): void {
-  const flags = keyFlags(facts);
+function beginSpec(flags: readonly string[], index: number, reply: RespWriter): void {
   reply.map(3);
   reply.bulkText("flags");
   reply.set(flags.length);

@@ -120,9 +120,11 @@ test("COMMAND GETKEYS finds the keys of a command, subcommands' too", () => {
     error("Invalid number of arguments specified for command"),
   );
   assert.deepEqual(client.read("COMMAND GETKEYSANDFLAGS get k"), [["k", ["RO", "access"]]]);
-  assert.deepEqual(client.read("COMMAND GETKEYSANDFLAGS del k"), [
-    ["k", ["RW", "access", "update"]],
+  assert.deepEqual(client.read("COMMAND GETKEYSANDFLAGS copy k l"), [
+    ["k", ["RO", "access"]],
+    ["l", ["OW", "update"]],
   ]);
+  assert.deepEqual(client.read("COMMAND GETKEYSANDFLAGS del k"), [["k", ["RM", "delete"]]]);
 });
 
 test("COMMAND DOCS tells what redis-cli's hints are made of", () => {
