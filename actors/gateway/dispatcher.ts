@@ -47,7 +47,7 @@ export class Dispatcher {
     }
     client.commandCount++;
     client.lastCommandAtMs = host.nowMs;
-    client.lastCommand = entry.fullName;
+    if (client.lastCommand !== entry.fullName) client.lastCommand = entry.fullName;
     if (!client.isAuthenticated && !entry.needsNoAuth) {
       this.#refuse(connection, entry, NO_AUTH);
       return;
