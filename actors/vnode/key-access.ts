@@ -259,27 +259,17 @@ export class KeyAccess {
     const opened = this.#opened;
     opened.begin();
     if (this.view.ref !== 0) opened.clear();
-    this.#setCounter(counterKind, text, start, end, 0);
-  }
-
-  #setCounter(counterKind: number, text: Buffer, start: number, end: number, until: number): void {
-    const { key, keyStart, keyEnd, partition, table } = this.#opened;
+    const { key, keyStart, keyEnd, partition, table } = opened;
     const { writer, mutations } = partition;
     const { covers } = table.op;
-    writer.setHead(key, keyStart, keyEnd, STRING, counterKind, text, start, end, until);
-    mutations.setHead(key, keyStart, keyEnd, STRING, counterKind, text, start, end, until, covers);
+    writer.setHead(key, keyStart, keyEnd, STRING, counterKind, text, start, end, 0);
+    mutations.setHead(key, keyStart, keyEnd, STRING, counterKind, text, start, end, 0, covers);
   }
 
-  /** Makes the open number this one, of its kind and expiry; for a partition that is alone. */
-  #replaceNumber(text: string): void {
-    const opened = this.#opened;
-    const { view } = this;
-    opened.begin();
-    const counterKind = view.heads().find(({ type }) => type === STRING)?.counterKind ?? 0;
-    const until = view.expiryAt;
-    if (view.hasHidden) opened.clear();
+  /** Makes the open string this number, whatever summed it up; its expiry stays. */
+  #setNumber(text: string): void {
     const value = Buffer.from(text, "latin1");
-    this.#setCounter(counterKind, value, 0, value.length, until);
+    this.setString(value, 0, value.length, this.view.expiryAt);
   }
 
   /** Reads the open string as Redis reads integers. False: it is none. */
@@ -322,7 +312,7 @@ export class KeyAccess {
     const { view } = this;
     const { partition } = this.#opened;
     if (partition.isAlone) {
-      this.#replaceNumber(text);
+      this.#setNumber(text);
       return;
     }
     const { op } = this.#opened.table;
@@ -337,8 +327,7 @@ export class KeyAccess {
     const amount = deltaThatShows(versions, partition.origins, wanted);
     if (amount === undefined) {
       // No sum shows it: write it as it is.
-      const value = Buffer.from(text, "latin1");
-      this.setString(value, 0, value.length, view.expiryAt);
+      this.#setNumber(text);
       return;
     }
     const cell = opened.cell(STRING, null, 0, 0);

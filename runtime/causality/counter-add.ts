@@ -19,12 +19,8 @@ const ULPS_MAX = 4;
 /** Digits and powers of ten up to which a decimal is summed exactly; beyond, as doubles. */
 const EXACT_PLACES_MAX = 400;
 
-/** Characters of a number whose digits are all told by a double. */
-const DIGITS_EXACT = 15;
 /** Decimals that are written, as Redis does. */
 const DECIMALS_MAX = 17;
-/** From here on `toFixed` writes exponents. */
-const FIXED_LIMIT = 1e21;
 
 const DECIMAL = /^([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?$/;
 
@@ -98,7 +94,7 @@ export function sumOfDecimals(
  */
 export function textOfSum(texts: readonly [string, string], sum: number): string {
   const text = formatLongDouble(sum);
-  if (text.length <= DIGITS_EXACT || Math.abs(sum) >= FIXED_LIMIT) return text;
+  if (Number.isInteger(sum)) return text;
   const whole = sum.toFixed(DECIMALS_MAX);
   const left = exactSum([texts[0], texts[1], negated(whole)]);
   return left?.digits === 0n ? whole.replace(/0+$/, "").replace(/\.$/, "") : text;

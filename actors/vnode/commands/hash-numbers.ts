@@ -75,7 +75,7 @@ const hincrby = keyCommand({
       return;
     }
     if (ref === 0 || !addInteger(key, ref, delta, total)) {
-      putNumber(key, request, total.toString(), INTEGER_COUNTER);
+      putNumber(key, request, total.toString(), ref === 0 ? INTEGER_COUNTER : 0);
     }
     reply.integer64(Number(total >> 32n), Number(BigInt.asUintN(32, total)));
   },
@@ -118,9 +118,9 @@ const hincrbyfloat = keyCommand({
       reply.error(WOULD_BE_INFINITE);
       return;
     }
-    const text = stored.textOf(sum, request, 3);
+    const text = stored.textOf(sum, request, 3, key.partition);
     if (ref === 0 || !key.elements.addTowards(ref, delta, text)) {
-      putNumber(key, request, text, FLOAT_COUNTER);
+      putNumber(key, request, text, ref === 0 ? FLOAT_COUNTER : 0);
     }
     reply.bulkText(text, "latin1");
   },

@@ -149,7 +149,7 @@ const incrbyfloat: KeyCommand = keyCommand({
       reply.error(WOULD_BE_INFINITE);
       return;
     }
-    const text = stored.textOf(sum, request, 2);
+    const text = stored.textOf(sum, request, 2, key.partition);
     if (found === MISSING) {
       const value = Buffer.from(text, "latin1");
       key.startCounter(FLOAT_COUNTER, value, 0, value.length);

@@ -3,8 +3,10 @@
  *
  * Stored numbers are read by the rules that hold for arguments: Redis has one reader for both.
  */
+import { formatLongDouble } from "../../../runtime/base/number-text.ts";
 import { sumOfDecimals, textOfSum } from "../../../runtime/causality/counter-add.ts";
 import { Request } from "../../../runtime/codec/request.ts";
+import type { Partition } from "../../../runtime/table/partition.ts";
 
 export const WOULD_BE_INFINITE = "ERR increment would produce NaN or Infinity";
 
@@ -37,8 +39,8 @@ export class StoredFloat {
     );
   }
 
-  /** That sum as text. */
-  textOf(sum: number, request: Request, i: number): string {
-    return textOfSum([this.#text, request.text(i)], sum);
+  /** That sum as text: with every digit, where no sums of other replicas must show it. */
+  textOf(sum: number, request: Request, i: number, { isAlone }: Partition): string {
+    return isAlone ? textOfSum([this.#text, request.text(i)], sum) : formatLongDouble(sum);
   }
 }
