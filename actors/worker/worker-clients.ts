@@ -35,7 +35,7 @@ export interface WorkerClientsOptions {
   readonly dispatcher: Dispatcher;
   readonly router: Router;
   readonly turn: Turn;
-  /** Reads the clock: a client's bytes begin a turn. */
+  /** Reads the clock: a client, or its bytes, begin a turn. */
   readonly readClock: () => void;
 }
 
@@ -107,8 +107,11 @@ export class WorkerClients implements ConnectionHost {
   }
 
   #newClient(isDirect: boolean): Client {
-    const { worker, router } = this.#options;
+    const { worker, router, readClock } = this.#options;
     const { workers, security } = worker.config;
+    // The last turn may be long ago: its time would be taken for the client's.
+    readClock();
+    this.#turn.leave();
     const client = new Client({
       id: this.#nextClient++ * workers + worker.index,
       worker,

@@ -146,6 +146,19 @@ test("a bounded number of answers wait", () => {
   assert.equal(refused(new FakeConnection()), true);
 });
 
+test("a worker that was idle gives a new client all of its time to authenticate", async () => {
+  await using node = await WorkerNode.start({ password: PASSWORD });
+  const [worker] = node.workers;
+  assert.ok(worker);
+  node.clock.advance(2 * worker.limits.handshakeTimeoutMs);
+  using client = await node.connect();
+  await until(() => worker.clients.size === 1 || undefined);
+  node.clock.advance(worker.limits.handshakeTimeoutMs - 1_000);
+  assert.equal(await client.call("AUTH", PASSWORD), "OK");
+  const list = (await client.call("CLIENT", "LIST")) as string;
+  assert.match(list, / age=9 /);
+});
+
 test("after RESET a client has as long to authenticate as after its connect", async () => {
   await using node = await WorkerNode.start({ password: PASSWORD });
   const [worker] = node.workers;
