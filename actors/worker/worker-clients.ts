@@ -98,7 +98,7 @@ export class WorkerClients implements ConnectionHost {
         connection.drained();
         this.#turn.leave();
       },
-      ended: () => connection.ended(),
+      ended: () => this.#ended(connection),
       gone: () => connection.destroy(),
     });
     const connection: Connection = new Connection(client, transport, this, this.#side);
@@ -125,6 +125,12 @@ export class WorkerClients implements ConnectionHost {
     return client;
   }
 
+  /** No more comes in. Who gave up waiting says that, too, and would only keep others waiting. */
+  #ended(connection: Connection): void {
+    if (this.#options.worker.logins.forget(connection)) connection.destroy();
+    else connection.ended();
+  }
+
   closed(connection: Connection): void {
     const { stats } = this.#options.worker;
     stats.bytesIn += connection.bytesIn;
@@ -132,6 +138,7 @@ export class WorkerClients implements ConnectionHost {
     this.#clients.delete(connection.client.id);
     this.#turn.forget(connection);
     this.#options.worker.clientPause.forget(connection);
+    this.#options.worker.logins.forget(connection);
   }
 
   flushLater(connection: Connection): void {
@@ -154,7 +161,9 @@ export class WorkerClients implements ConnectionHost {
   async drain(): Promise<void> {
     // What has arrived and is not read yet is read in a whole round of the event loop.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    for (const client of this.#clients.values()) client.connection?.ended();
+    for (const { connection } of this.#clients.values()) {
+      if (connection !== undefined) this.#ended(connection);
+    }
     return new Promise((resolve) => this.#whenEmpty(resolve));
   }
 
