@@ -79,6 +79,7 @@ export class WorkerClients implements ConnectionHost {
   /** Takes a handle of the embedding application: trusted, of RESP3, over what `open` makes. */
   acceptHandle(open: (events: TransportEvents) => Transport): void {
     const client = this.#newClient(false);
+    client.isHandle = true;
     client.isAuthenticated = true;
     this.#attach(client, open).out.protocol = 3;
   }
