@@ -19,6 +19,7 @@ export interface CommandRule {
 
 export type Parsed =
   | { readonly kind: "command"; readonly name: string; readonly flags: ReadonlyMap<string, string> }
+  /** `name`: a command, the first word of some ("config"), or all. */
   | { readonly kind: "help"; readonly name: string | undefined }
   | { readonly kind: "version" }
   | { readonly kind: "wrong"; readonly message: string };
@@ -30,15 +31,40 @@ const VERSION_WORDS = ["version", "--version", "-v", "-V"];
 export function parseArguments(words: readonly string[], commands: readonly CommandRule[]): Parsed {
   const first = words[0];
   if (first === undefined) return { kind: "wrong", message: "no command given" };
-  if (VERSION_WORDS.includes(first)) return { kind: "version" };
-  if (HELP_WORDS.includes(first)) {
-    const known = commands.find(({ name }) => name === words.slice(1).join(" "));
-    return { kind: "help", name: known?.name };
+  if (VERSION_WORDS.includes(first)) {
+    const [more] = words.slice(1);
+    return more === undefined ? { kind: "version" } : tooMuch(first, more);
   }
-  const two = `${first} ${words[1] ?? ""}`;
-  const command = commands.find(({ name }) => name === two || name === first);
+  if (HELP_WORDS.includes(first)) return parseHelp(words.slice(1), commands);
+  const command = commandAt(words, commands);
   if (command === undefined) return { kind: "wrong", message: unknownCommand(words, commands) };
   return parseFlags(words.slice(command.name.split(" ").length), command);
+}
+
+function commandAt(
+  [first = "", second = ""]: readonly string[],
+  commands: readonly CommandRule[],
+): CommandRule | undefined {
+  return commands.find(({ name }) => name === `${first} ${second}` || name === first);
+}
+
+/** Help about one command, about those that begin with a word, or about all. */
+function parseHelp(words: readonly string[], commands: readonly CommandRule[]): Parsed {
+  const [first = ""] = words;
+  const isGroup = words.length === 1 && commands.some(({ name }) => name.startsWith(`${first} `));
+  const known = isGroup ? first : commandAt(words, commands)?.name;
+  const isOwn = [...HELP_WORDS, ...VERSION_WORDS].includes(first);
+  if (known === undefined && words.length > 0 && !isOwn) {
+    return { kind: "wrong", message: unknownCommand(words, commands) };
+  }
+  const more = words[known?.split(" ").length ?? 1];
+  return more === undefined
+    ? { kind: "help", name: known }
+    : tooMuch(`help ${known ?? first}`, more);
+}
+
+function tooMuch(command: string, word: string): Parsed {
+  return { kind: "wrong", message: `${command} takes nothing more; what is ${word}?` };
 }
 
 function unknownCommand(words: readonly string[], commands: readonly CommandRule[]): string {

@@ -128,7 +128,9 @@ function message({ code, message: text }: CoterieError, before: string | undefin
 }
 
 function helpText(name: string | undefined): string {
-  const shown = COMMANDS.filter((command) => name === undefined || command.name === name);
+  const shown = COMMANDS.filter((command) => {
+    return name === undefined || command.name === name || command.name.startsWith(`${name} `);
+  });
   const commands = shown.map((command) => `  ${command.name.padEnd(14)}${command.summary}`);
   const settings = flagSpecs.map(({ name: flag, value, description }) => {
     return `  ${`--${flag} ${value}`.padEnd(22)}${description}`;
@@ -139,7 +141,7 @@ function helpText(name: string | undefined): string {
   const others =
     name === undefined
       ? ["  version       print the version", "  help [COMMAND]"]
-      : [`Usage: coterie ${name} [flags]`];
+      : [`Usage: coterie ${name}${shown.length > 1 ? " COMMAND" : ""} [flags]`];
   return [
     name === undefined ? "Usage: coterie COMMAND [flags]" : "",
     ...(name === undefined ? ["", ...commands, ...others] : [...others, "", ...commands]),

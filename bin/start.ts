@@ -24,12 +24,18 @@ const SIGNAL_ECHO_MS = 250;
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 type StopSignal = keyof typeof SIGNAL_NUMBERS;
 
+/**
+ * What Node does at them if nobody listens is not for a server: at the first it opens its debugger on
+ * a port, where any user of the machine can run code in this process; at the second it ends.
+ */
+const IGNORED_SIGNALS = ["SIGUSR1", "SIGUSR2"] as const;
+
 /** What starting needs from the process; a test gives its own. */
 export interface StartSeams {
   readonly startNode: StartNode;
   readonly clock: Clock;
   readonly write: (text: string) => void;
-  readonly onSignal: (signal: StopSignal, run: () => void) => void;
+  readonly onSignal: (signal: NodeJS.Signals, run: () => void) => void;
   /** Ends the process at once. */
   readonly exit: (code: number) => void;
 }
@@ -62,6 +68,9 @@ export async function runNode(config: NodeConfig, seams: StartSeams): Promise<nu
   };
   const { stopped, listen } = stopSignals(seams);
   listen();
+  for (const signal of IGNORED_SIGNALS) {
+    seams.onSignal(signal, () => say("signal ignored", `${signal} is ignored`, { signal }));
+  }
   const node = await seams.startNode(config);
   flushCompileCache();
   seams.write(bannerOf(config, node));

@@ -33,7 +33,7 @@ export interface CallQueueOptions<Text extends string | Buffer> {
   readonly timers: Timers;
   readonly decode: Decode<Text>;
   readonly timeoutMs: number;
-  /** Commands that each new handle begins with; their replies are not asked for. */
+  /** Commands that each new handle begins with, and again after RESET; nobody reads their replies. */
   readonly preamble: readonly Buffer[];
 }
 
@@ -76,6 +76,14 @@ export class CallQueue<Text extends string | Buffer> {
   /** Sends a command with what else is called in this turn; an error reply is a value here. */
   call(bytes: Buffer): Promise<Reply<Text>> {
     return new Promise((resolve) => this.#enqueue(bytes, 1, resolve));
+  }
+
+  /** As `call`, of RESET: the handle is like a new one then, also for what is sent behind it. */
+  async reset(bytes: Buffer): Promise<Reply<Text>> {
+    const { preamble } = this.#options;
+    if (preamble.length === 0) return this.call(bytes);
+    const replies = await this.together([bytes, ...preamble]);
+    return replies instanceof CoterieError ? replies : (replies[0] as Reply<Text>);
   }
 
   /** Sends several commands over one handle, or none: their replies, or why there are none. */

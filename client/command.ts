@@ -24,7 +24,7 @@ export function encodeCommand(command: readonly Argument[]): Buffer {
     if (!isText(argument)) throw refused(`${placeOf(command, i)} is ${kindOf(argument)}: ${GIVE}`);
     return Buffer.from(typeof argument === "string" ? argument : String(argument));
   });
-  refuseSilence(command);
+  refuseOddReplies(command);
   let length = headerBytes(parts.length);
   for (const part of parts) length += headerBytes(part.length) + part.length + CRLF.length;
   const bytes = Buffer.allocUnsafeSlow(length);
@@ -55,6 +55,11 @@ export function encodeTransaction(commands: readonly Command[]): Buffer[] {
 const GIVE = "give a string, a number, a bigint or bytes";
 const APART = "MULTI and EXEC are put around it for you; call WATCH, QUIT and RESET apart from it";
 
+/** RESET: what the handle began with has to be said again. */
+export function isReset([name]: Command): boolean {
+  return upperWord(name) === "RESET";
+}
+
 function isText(argument: unknown): argument is string | number | bigint {
   const kind = typeof argument;
   return kind === "string" || kind === "number" || kind === "bigint";
@@ -80,10 +85,14 @@ function headerBytes(count: number): number {
   return 1 + String(count).length + CRLF.length;
 }
 
-/** Commands without a reply would put every later reply in the wrong place. */
-function refuseSilence(command: readonly Argument[]): void {
+/**
+ * Commands without a reply would put every later reply in the wrong place; in RESP2 there are no
+ * maps and doubles, which typed calls are answered with.
+ */
+function refuseOddReplies(command: readonly Argument[]): void {
   const [name, verb] = command.slice(0, 2).map(upperWord);
   if (name === "CLIENT" && verb === "REPLY") throw refused("CLIENT REPLY: a handle always replies");
+  if (name === "HELLO" && verb === "2") throw refused("HELLO 2: a handle always speaks RESP3");
 }
 
 function refused(text: string): CoterieError {

@@ -8,7 +8,13 @@
  */
 import { CoterieError } from "../runtime/base/errors.ts";
 import type { CallQueue } from "./call-queue.ts";
-import { type Argument, type Command, encodeCommand, encodeTransaction } from "./command.ts";
+import {
+  type Argument,
+  type Command,
+  encodeCommand,
+  encodeTransaction,
+  isReset,
+} from "./command.ts";
 import type { Reply } from "./replies.ts";
 
 /** Exact: a number where that is safe, else a bigint. */
@@ -33,15 +39,21 @@ export class LocalClient<Text extends string | Buffer> {
     this.#calls = calls;
   }
 
-  /** Any command. Rejects with a CoterieError: an error reply, an overload, an unknown outcome. */
+  /**
+   * Any command. Rejects with a CoterieError: an error reply, an overload, an unknown outcome.
+   *
+   * What it sets lasts as long as the handle: after `call("SELECT", n)` every later call is in keyspace
+   * n, until the worker restarts or RESET or QUIT is called; then in the client's own again. Make a
+   * client of each keyspace instead. Refused: CLIENT REPLY, HELLO 2.
+   */
   call(...command: Command): Promise<Reply<Text>> {
     return this.#send(command);
   }
 
   /** Many commands at once; what failed is a CoterieError in its place. */
   async pipeline(commands: readonly Command[]): Promise<Reply<Text>[]> {
-    const encoded = commands.map(encodeCommand);
-    return Promise.all(encoded.map((command) => this.#calls.call(command)));
+    const encoded = commands.map((command) => ({ command, bytes: encodeCommand(command) }));
+    return Promise.all(encoded.map(({ command, bytes }) => this.#start(command, bytes)));
   }
 
   /**
@@ -212,9 +224,13 @@ export class LocalClient<Text extends string | Buffer> {
 
   /** Takes an array: as arguments of a call, a hundred thousand keys would be a RangeError. */
   async #send(command: Command): Promise<Reply<Text>> {
-    const reply = await this.#calls.call(encodeCommand(command));
+    const reply = await this.#start(command, encodeCommand(command));
     if (reply instanceof CoterieError) throw reply;
     return reply;
+  }
+
+  #start(command: Command, bytes: Buffer): Promise<Reply<Text>> {
+    return isReset(command) ? this.#calls.reset(bytes) : this.#calls.call(bytes);
   }
 
   async #textOrNull(command: Command): Promise<Text | null> {

@@ -1,5 +1,5 @@
 /**
- * Replies of the server (RESP3, and RESP2 after RESET) as JavaScript values.
+ * Replies of the server (RESP3) as JavaScript values.
  *
  * Invariant: what came as bytes comes out as text (UTF-8) or as bytes, as the caller chose; an
  * integer is exact: a number where that is safe, else a bigint.

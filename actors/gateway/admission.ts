@@ -1,18 +1,37 @@
 /**
- * What a command must pass before it is queued or run: on a direct port its keys must be that
- * worker's and of one slot, as on a node of a Redis Cluster; in a transaction there must be room.
+ * What a command must pass before it is queued or run: nobody holds it back; on a direct port its
+ * keys must be that worker's and of one slot, as on a node of a Redis Cluster; in a transaction there
+ * must be room.
  */
 import type { Request } from "../../runtime/codec/request.ts";
 import { slotOf } from "../../runtime/ring/slots.ts";
 import { type CommandEntry, keyIndexes, unknownSubcommand } from "../command-table.ts";
 import { discardedFor } from "../worker/participant.ts";
 import type { Client } from "./client.ts";
+import type { Connection } from "./connection.ts";
 import type { DispatchHost } from "./dispatcher.ts";
 
 export const CROSS_SLOT =
   "CROSSSLOT Keys in request don't hash to the same slot: use the gateway port, or a {hash tag}";
 const NOT_IN_MULTI = "ERR Command not allowed inside a transaction";
 const QUEUE_TOO_LONG = "ERR this transaction is too large: nothing of it will be executed";
+
+/** Who holds commands back for a time. */
+export interface Holder {
+  /** Called once: the connection goes on. */
+  whenOver(connection: Connection, run: () => void): void;
+}
+
+/** Who holds this command back: CLIENT PAUSE, or a lockout; null: nobody. */
+export function holderOf(
+  { clientPause, logins }: DispatchHost,
+  client: Client,
+  entry: CommandEntry,
+  request: Request,
+): Holder | null {
+  if (clientPause.isOn && clientPause.holds(client, entry)) return clientPause;
+  return !client.isAuthenticated && logins.holds(client, entry, request) ? logins : null;
+}
 
 /** Queues a command, or answers why it cannot be. */
 export function refusesToQueue(

@@ -49,6 +49,8 @@ export class Client {
   /** On a direct port a key of another thread is answered with MOVED. */
   readonly isDirect: boolean;
   readonly connectedAtMs: number;
+  /** A handle in this process: trusted, and of RESP3, also after RESET. */
+  isHandle = false;
   keyspace = 0;
   name = "";
   libraryName = "";
@@ -167,12 +169,12 @@ export class Client {
     this.endTransaction();
     this.keyspace = 0;
     this.name = "";
-    this.isAuthenticated = isAuthenticated;
+    this.isAuthenticated = isAuthenticated || this.isHandle;
     this.unauthenticatedSinceMs = this.worker.nowMs;
     this.isReadonly = false;
     this.noEvict = false;
     this.noTouch = false;
     this.replyMode = "on";
-    if (this.connection !== undefined) this.connection.out.protocol = 2;
+    if (this.connection !== undefined) this.connection.out.protocol = this.isHandle ? 3 : 2;
   }
 }

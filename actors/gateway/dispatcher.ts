@@ -12,7 +12,7 @@ import { slotOf } from "../../runtime/ring/slots.ts";
 import type { KeyCommand, NodeCommand } from "../command.ts";
 import { type CommandEntry, keyIndexes, unknownCommand } from "../command-table.ts";
 import { FAILED_INSIDE } from "../worker/participant.ts";
-import { breakTransaction, redirects, refusesToQueue } from "./admission.ts";
+import { breakTransaction, type Holder, holderOf, redirects, refusesToQueue } from "./admission.ts";
 import type { Connection } from "./connection.ts";
 import type { DispatchHost } from "./dispatch-host.ts";
 import { collectEverywhere, collectHere, copyOf, forward, isForOneWorker } from "./other-steps.ts";
@@ -57,8 +57,10 @@ export class Dispatcher {
       this.#refuse(connection, entry, refusal);
       return;
     }
-    if (host.clientPause.isOn && host.clientPause.holds(client, entry)) {
-      this.#holdBack(connection, request);
+    const mayBeHeld = host.clientPause.isOn || !client.isAuthenticated;
+    const holder = mayBeHeld ? holderOf(host, client, entry, request) : null;
+    if (holder !== null) {
+      this.#holdBack(connection, request, holder);
       return;
     }
     if (client.queue !== null && !entry.isTransactional) {
@@ -106,11 +108,11 @@ export class Dispatcher {
     this.#end(connection, reply, 0);
   }
 
-  /** CLIENT PAUSE: this client goes on when it is over. */
-  #holdBack(connection: Connection, request: Request): void {
+  /** CLIENT PAUSE, a lockout: this client goes on when it is over. */
+  #holdBack(connection: Connection, request: Request, holder: Holder): void {
     const kept = copyOf(request);
     connection.block();
-    this.#host.clientPause.whenOver(connection, () => {
+    holder.whenOver(connection, () => {
       if (!connection.closed) this.dispatch(connection, kept);
       connection.unblock();
     });

@@ -5,9 +5,10 @@
  *   wrong password   1  2  3    4    5     6     7     8  9, 10 …
  *   locked out, ms   0  0  0  250  500  1000  2000  4000     8000
  *
- * A try during a lockout is not looked at and does not make it longer, so nobody is locked out for
- * ever, whatever others at the same address do. A right password forgets nothing: beside it others
- * may guess.
+ * A try during a lockout is not looked at before it ends, and does not make it longer; then tries are
+ * looked at in the order of their arrival (authentication.ts), so nobody is locked out for ever by
+ * others at the same address who try again sooner. A right password forgets nothing: beside it
+ * others may guess.
  *
  * Invariant: an address is locked out for at most LOCKOUT_MS_MAX at a time, and as many addresses as
  * there may be are remembered.

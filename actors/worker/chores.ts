@@ -172,10 +172,12 @@ export class Chores {
         client.unauthenticatedSinceMs = movedPast(client.unauthenticatedSinceMs, nowMs, stepMs);
       }
       // Who has commands that wait for this node is not idle.
-      const idleMs = connection.isLate || connection.isBlocked ? 0 : nowMs - client.lastCommandAtMs;
+      const isHeld = connection.isLate || connection.isBlocked;
+      const idleMs = isHeld ? 0 : nowMs - client.lastCommandAtMs;
       if (limits.idleTimeoutMs > 0 && idleMs > limits.idleTimeoutMs) connection.destroy();
       else if (
         !client.isAuthenticated &&
+        !isHeld &&
         nowMs - client.unauthenticatedSinceMs > limits.handshakeTimeoutMs
       ) {
         connection.destroy();

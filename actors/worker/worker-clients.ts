@@ -35,7 +35,7 @@ export interface WorkerClientsOptions {
   readonly dispatcher: Dispatcher;
   readonly router: Router;
   readonly turn: Turn;
-  /** Reads the clock: a client's bytes begin a turn. */
+  /** Reads the clock: a client, or its bytes, begin a turn. */
   readonly readClock: () => void;
 }
 
@@ -79,6 +79,7 @@ export class WorkerClients implements ConnectionHost {
   /** Takes a handle of the embedding application: trusted, of RESP3, over what `open` makes. */
   acceptHandle(open: (events: TransportEvents) => Transport): void {
     const client = this.#newClient(false);
+    client.isHandle = true;
     client.isAuthenticated = true;
     this.#attach(client, open).out.protocol = 3;
   }
@@ -98,7 +99,7 @@ export class WorkerClients implements ConnectionHost {
         connection.drained();
         this.#turn.leave();
       },
-      ended: () => connection.ended(),
+      ended: () => this.#ended(connection),
       gone: () => connection.destroy(),
     });
     const connection: Connection = new Connection(client, transport, this, this.#side);
@@ -107,8 +108,11 @@ export class WorkerClients implements ConnectionHost {
   }
 
   #newClient(isDirect: boolean): Client {
-    const { worker, router } = this.#options;
+    const { worker, router, readClock } = this.#options;
     const { workers, security } = worker.config;
+    // The last turn may be long ago: its time would be taken for the client's.
+    readClock();
+    this.#turn.leave();
     const client = new Client({
       id: this.#nextClient++ * workers + worker.index,
       worker,
@@ -122,6 +126,12 @@ export class WorkerClients implements ConnectionHost {
     return client;
   }
 
+  /** No more comes in. Who gave up waiting says that, too, and would only keep others waiting. */
+  #ended(connection: Connection): void {
+    if (this.#options.worker.logins.forget(connection)) connection.destroy();
+    else connection.ended();
+  }
+
   closed(connection: Connection): void {
     const { stats } = this.#options.worker;
     stats.bytesIn += connection.bytesIn;
@@ -129,6 +139,7 @@ export class WorkerClients implements ConnectionHost {
     this.#clients.delete(connection.client.id);
     this.#turn.forget(connection);
     this.#options.worker.clientPause.forget(connection);
+    this.#options.worker.logins.forget(connection);
   }
 
   flushLater(connection: Connection): void {
@@ -151,7 +162,9 @@ export class WorkerClients implements ConnectionHost {
   async drain(): Promise<void> {
     // What has arrived and is not read yet is read in a whole round of the event loop.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    for (const client of this.#clients.values()) client.connection?.ended();
+    for (const { connection } of this.#clients.values()) {
+      if (connection !== undefined) this.#ended(connection);
+    }
     return new Promise((resolve) => this.#whenEmpty(resolve));
   }
 

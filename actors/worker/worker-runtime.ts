@@ -157,7 +157,7 @@ export class WorkerRuntime implements DispatchHost, ScatterHost, UpkeepHost {
     const asked = { moved: () => this.turn.schedule(), behind: () => this.turn.look() };
     this.exchange = new Exchange(options.port, log, asked);
     this.slots = new SlotMap(args);
-    this.logins = new Logins(options);
+    this.logins = new Logins({ ...options, beginTurn: () => this.beginTurn() });
     this.clientPause = new Pause({ ...options, beginTurn: () => this.beginTurn() });
     this.intents = new Intents(index, (id) => this.createVnode(id));
     const participant = new Participant(this, PARTS_REPLY_BYTES_MAX);

@@ -161,9 +161,10 @@ export class Request {
 
   /**
    * Reads argument i as Redis's string2d: strtod over all of it (hexadecimal, inf and infinity
-   * too), no spaces, no nan, nothing too large for a double and nothing that rounds to zero.
+   * too), no spaces, no nan, nothing too large for a double and nothing that rounds to zero; with
+   * `saturates` as strtod alone: these are infinite and zero.
    */
-  float(i: number): boolean {
+  float(i: number, saturates = false): boolean {
     const bytes = this.bytes;
     const start = this.starts[i] as number;
     const end = this.ends[i] as number;
@@ -193,7 +194,7 @@ export class Request {
       }
     }
     if (end - start > FLOAT_TEXT_BYTES_MAX) return false;
-    const value = parseFloatText(bytes.toString("latin1", start, end));
+    const value = parseFloatText(bytes.toString("latin1", start, end), saturates);
     if (Number.isNaN(value)) return false;
     this.floatValue = value;
     return true;
@@ -286,19 +287,20 @@ function readDigits(bytes: Buffer, start: number, end: number): number {
 }
 
 /** strtod over a whole text; NaN where Redis refuses it. */
-function parseFloatText(text: string): number {
+function parseFloatText(text: string, saturates: boolean): number {
   if (DECIMAL.test(text)) {
     const value = Number(text);
+    if (saturates) return value;
     if (value === 0 && /[1-9]/.test(text.replace(/[eE].*/, ""))) return Number.NaN;
     return Number.isFinite(value) ? value : Number.NaN;
   }
   const lower = text.toLowerCase();
   if (INFINITE.test(lower)) return lower[0] === "-" ? -Infinity : Infinity;
-  return parseHexadecimal(lower);
+  return parseHexadecimal(lower, saturates);
 }
 
 /** C's hexadecimal floats ("0x1.8p3"): the first 128 bits, then a sticky one, scaled. */
-function parseHexadecimal(lower: string): number {
+function parseHexadecimal(lower: string, saturates: boolean): number {
   const match = HEXADECIMAL.exec(lower);
   if (match === null) return Number.NaN;
   const [, sign, whole = "", fraction = "", power = "0"] = match;
@@ -313,6 +315,6 @@ function parseHexadecimal(lower: string): number {
   const half = Math.trunc(bounded / 3);
   let value = Number(BigInt(`0x${kept}${sticky}`));
   value = value * 2 ** half * 2 ** half * 2 ** (bounded - 2 * half);
-  if (value === 0 || !Number.isFinite(value)) return Number.NaN;
+  if (!saturates && (value === 0 || !Number.isFinite(value))) return Number.NaN;
   return sign === "-" ? -value : value;
 }

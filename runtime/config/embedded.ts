@@ -43,11 +43,19 @@ const FLAG_OF: Readonly<Record<Exclude<keyof NodeOptions, "config" | "password">
   logLevel: "log-level",
 };
 
+/** What a number would be taken for a name of. */
+const TEXTS = ["node", "host", "bind", "data", "durability", "password", "logLevel"];
+
 /** Works out the configuration, or throws CONFIG_INVALID with every problem. */
 export function embeddedConfig(
   options: NodeOptions,
   { folder, machine }: { folder: string; machine: MachineFacts },
 ): NodeConfig {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw configError([
+      { path: "options", message: 'must be an object, such as { data: "./data" }' },
+    ]);
+  }
   const problems: Problem[] = [];
   const flags: { [name in FlagName]?: string } = {};
   const names = [...Object.keys(FLAG_OF), "config", "password"];
@@ -57,6 +65,8 @@ export function embeddedConfig(
       const nearest = nearestName(name, names);
       const hint = nearest === undefined ? names.join(", ") : `did you mean ${nearest}?`;
       problems.push({ path: name, message: `unknown option; ${hint}` });
+    } else if (TEXTS.includes(name) && typeof value !== "string") {
+      problems.push({ path: name, message: "must be a string" });
     } else if (Object.hasOwn(FLAG_OF, name)) {
       if (typeof value !== "string" && typeof value !== "number") {
         problems.push({ path: name, message: "must be a string or a number" });
@@ -65,8 +75,8 @@ export function embeddedConfig(
       flags[FLAG_OF[name as keyof typeof FLAG_OF]] = String(value);
     }
   }
-  const password = options.password;
-  if (password !== undefined) flags["password-file"] = "the option password";
+  const { password } = options;
+  if (typeof password === "string") flags["password-file"] = "the option password";
   const result = resolveConfig({
     value: options.config ?? {},
     flags,

@@ -125,6 +125,10 @@ export function diskError(error: unknown, doing: string, path: string): CoterieE
       return failed("DATA_FOLDER_UNREADABLE", "it is not there: was the data folder moved away?");
     case "EISDIR":
       return failed("DATA_FOLDER_UNREADABLE", "a folder is in the file's place; move it away");
+    case "ENAMETOOLONG": {
+      const advice = "its name is too long for the system; choose a shorter one with --data";
+      return failed("DATA_FOLDER_UNREADABLE", advice);
+    }
     default:
       return failed("DISK_FAILED", "look at the system's log and check the disk");
   }

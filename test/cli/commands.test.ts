@@ -59,12 +59,26 @@ test("version and help are printed and end with 0", async () => {
     assert.equal(code, 0);
     assert.match(stdout, new RegExp(`^coterie ${version} `));
   }
-  for (const words of [["help"], ["start", "--help"], ["help", "config", "check"]]) {
+  for (const words of [
+    ["help"],
+    ["start", "--help"],
+    ["help", "config", "check"],
+    ["help", "help"],
+  ]) {
     const { code, stdout, stderr } = await coterie(words, { folder: folder.path });
     assert.equal(code, 0);
     assert.match(stdout, /^Usage: coterie/);
     assert.equal(stderr, "");
   }
+});
+
+test("help of a first word lists the commands that begin with it", async () => {
+  using folder = emptyFolder();
+  const { code, stdout } = await coterie(["help", "config"], { folder: folder.path });
+  assert.equal(code, 0);
+  assert.match(stdout, /^Usage: coterie config COMMAND \[flags\]\n/);
+  assert.match(stdout, /\n {2}config check .*\n {2}config print /);
+  assert.doesNotMatch(stdout, /\n {2}start /);
 });
 
 test("a wrong command line names what was meant and ends with 64", async () => {
@@ -73,6 +87,12 @@ test("a wrong command line names what was meant and ends with 64", async () => {
     [[], /no command given/],
     [["strat"], /unknown command: strat; did you mean start\?/],
     [["config", "chekc"], /unknown command: config chekc; did you mean check\?/],
+    [["help", "startt"], /unknown command: startt; did you mean start\?/],
+    [["--help", "config", "prnt"], /unknown command: config prnt; did you mean print\?/],
+    [["help", "nosuch"], /unknown command: nosuch\n/],
+    [["help", "start", "now"], /help start takes nothing more; what is now\?/],
+    [["help", "version", "now"], /help version takes nothing more; what is now\?/],
+    [["version", "extra", "junk"], /version takes nothing more; what is extra\?/],
     [["start", "--prot", "1"], /unknown flag: --prot; did you mean --port\?/],
     [["start", "--port"], /--port needs a value/],
     [["start", "--port", "1", "--port=2"], /--port is given twice/],

@@ -87,6 +87,19 @@ test("a signal while starting stops the node as soon as it has started", async (
   assert.equal(stage.calls.stops, 1);
 });
 
+test("signals that are none to stop by are ignored with a line, also while starting", async () => {
+  const stage = staged();
+  const end = runNode(configOf(), stage.seams);
+  stage.signal("SIGUSR1");
+  stage.signal("SIGUSR2");
+  assert.deepEqual(stage.printed, ["SIGUSR1 is ignored\n", "SIGUSR2 is ignored\n"]);
+  stage.starting.resolve(stage.node);
+  stage.signal("SIGTERM");
+  stage.stopping.resolve();
+  assert.equal(await end, 0);
+  assert.deepEqual(stage.exits, []);
+});
+
 test("a node that ends by itself is no clean stop", async () => {
   const stage = staged();
   const end = runNode(configOf(), stage.seams);

@@ -206,10 +206,34 @@ test("commands and times that a client cannot keep are refused", async () => {
   const client = place.node.client();
   const silence = client.call("CLIENT", Buffer.from("reply"), "SKIP");
   await assert.rejects(silence, /CLIENT REPLY: a handle always replies/);
+  await assert.rejects(client.call("hello", 2), /HELLO 2: a handle always speaks RESP3/);
+  await assert.rejects(client.transaction([["HELLO", "2"]]), { code: "COMMAND_FAILED" });
   assert.equal(await client.call("PING"), "PONG");
   for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
     assert.throws(() => place.node.client({ timeoutMs }), /timeoutMs: \S+ is no time; give 1 to/);
   }
+});
+
+test("after RESET a client is in its keyspace, trusted and typed as before, for calls behind it, too", async () => {
+  using folder = emptyFolder();
+  const data = join(folder.path, "data");
+  await using node = await startNode({ data, port: 0, workers: 1, password: "p" });
+  const client = node.client({ keyspace: 2 });
+  await client.hset("h", [["f", "v"]]);
+  await client.zadd("z", [[1.5, "m"]]);
+  const [reset, ...behind] = await Promise.all([
+    client.call("reset"),
+    client.hgetAll("h"),
+    client.zscore("z", "m"),
+  ]);
+  assert.equal(reset, "RESET");
+  assert.deepEqual(behind, [new Map([["f", "v"]]), 1.5]);
+  assert.deepEqual(await client.pipeline([["RESET"], ["DBSIZE"]]), ["RESET", 2]);
+  assert.equal(await node.client().call("DBSIZE"), 0);
+  await client.call("SELECT", 1);
+  assert.equal(await client.call("DBSIZE"), 0);
+  await client.call("RESET");
+  assert.equal(await client.call("DBSIZE"), 2);
 });
 
 test("large values and many calls at once arrive whole and in order", async () => {

@@ -134,6 +134,17 @@ test("a terminal that goes away ends no node", async () => {
   assert.equal(await client.call("PING"), "PONG");
 });
 
+test("signals for which Node would open its debugger, or end, are ignored, and it says so", async () => {
+  await using server = await startServer();
+  for (const signal of ["SIGUSR2", "SIGUSR1"] as const) {
+    process.kill(server.pid, signal);
+    await until(() => server.stdout.includes(`"${signal} is ignored"`) || undefined);
+  }
+  const client = await server.connect();
+  assert.equal(await client.call("PING"), "PONG");
+  assert.equal(server.stderr, "");
+});
+
 test("no more clients are taken than the process may have connections, and it says so", async () => {
   const limit = 'ulimit -n 170 && exec "$0" "$@"';
   await using server = await startServer({ through: () => ["sh", "-c", limit] });

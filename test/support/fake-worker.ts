@@ -89,7 +89,8 @@ export class FakeWorker implements WorkerView {
     this.partitions = partitions;
     this.startedAtMs = partitions.clock.now();
     this.random = seeded(index + 1);
-    this.logins = new Logins({ clock: partitions.clock, timers: partitions.clock });
+    const { clock } = partitions;
+    this.logins = new Logins({ clock, timers: clock, beginTurn: () => {} });
     this.limits = { ...config.clients };
     const directPorts = Array.from({ length: config.workers }, (_, worker) => 7380 + worker);
     this.slots = new SlotMap({ config, nodeId: this.nodeId, directPorts });

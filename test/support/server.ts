@@ -62,6 +62,8 @@ export class TestServer {
   readonly data: string;
   /** What it printed to stderr, over restarts. */
   stderr = "";
+  /** What it printed to stdout since its last start. */
+  stdout = "";
   #options: ServerOptions;
   #child: ChildProcess | undefined;
   #ended: Promise<ServerEnd> | undefined;
@@ -150,10 +152,10 @@ export class TestServer {
       child.kill("SIGKILL");
       reject(new Error(`no banner after ${START_TIMEOUT_MS} ms: ${this.stderr}`));
     }, START_TIMEOUT_MS);
-    let text = "";
+    this.stdout = "";
     child.stdout?.on("data", (chunk) => {
-      text += chunk;
-      const banner = bannerIn(text);
+      this.stdout += chunk;
+      const banner = bannerIn(this.stdout);
       if (banner !== undefined) resolve(banner);
     });
     void end.then(({ code, signal }) => {

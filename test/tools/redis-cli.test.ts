@@ -141,10 +141,13 @@ for (const workers of [1, 3]) {
   test(`the cluster manager finds a whole cluster at a direct port: ${where}`, limit, async () => {
     const { directPorts } = await serverOf(workers);
     const seed = `127.0.0.1:${directPorts[0]}`;
-    const check = await run("redis-cli", ["--cluster", "check", seed]);
+    await cli(directPorts.at(-1) ?? 0, ["-c", "SET", "owned", "once"]);
+    const owners = "--cluster-search-multiple-owners";
+    const check = await run("redis-cli", ["--cluster", "check", seed, owners]);
     assert.equal(check.code, 0, check.stdout);
     assert.match(check.stdout, /\[OK\] All nodes agree about slots configuration\./);
     assert.match(check.stdout, /\[OK\] All 16384 slots covered\./);
+    assert.match(check.stdout, /\[OK\] No multiple owners found\./);
     const info = await run("redis-cli", ["--cluster", "info", seed]);
     assert.equal(info.code, 0, info.stdout);
     assert.match(info.stdout, new RegExp(`keys in ${workers} masters`));

@@ -6,8 +6,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { CoterieError } from "../../runtime/base/errors.ts";
-import { embeddedConfig, type NodeOptions } from "../../runtime/config/embedded.ts";
 import { type FlagValues, flagSpecs } from "../../runtime/config/flags.ts";
 import { allPorts, isLoopback } from "../../runtime/config/members.ts";
 import { type ConfigSources, resolveConfig } from "../../runtime/config/resolve.ts";
@@ -341,31 +339,6 @@ test("the Kubernetes variable of a service is explained, a misspelt variable is 
   assert.deepEqual(result.kind === "resolved" && result.warnings, [
     "COTERIE_PROT is no setting and is ignored; did you mean COTERIE_PORT?",
   ]);
-});
-
-test("an embedded node takes options of the same names and checks, and throws one error", () => {
-  const place = { folder: "/app", machine };
-  const result = embeddedConfig({ port: 0, data: "d", workers: 2, memory: 2 ** 30 }, place);
-  assert.equal(result.dataFolder, "/app/d");
-  assert.equal(result.workers, 2);
-  assert.equal(result.memory.bytesMax, 2 ** 30);
-  const open = embeddedConfig({ bind: "0.0.0.0", password: "p" }, place);
-  assert.equal(open.security.password, "p");
-  for (const data of [new URL("file:///tmp/d"), { folder: "d" }, true]) {
-    const options = { data } as unknown as NodeOptions;
-    assert.throws(() => embeddedConfig(options, place), /data: must be a string or a number/);
-  }
-  const wrong = { port: -1, adminPort: 1.5, prot: 1, config: { log: { level: 1 } } };
-  assert.throws(
-    () => embeddedConfig(wrong, place),
-    (error) => {
-      assert.ok(error instanceof CoterieError);
-      assert.equal(error.code, "CONFIG_INVALID");
-      const paths = error.message.split("\n").map((line) => line.split(":")[0]);
-      assert.deepEqual(paths, ["prot", "port", "adminPort", "log.level"]);
-      return true;
-    },
-  );
 });
 
 test("every field has a description and a default that its own check allows", () => {

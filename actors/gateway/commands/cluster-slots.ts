@@ -1,6 +1,7 @@
 /**
  * CLUSTER subcommands about the keys of slots. A slot has no index of its own: its keys are found by
- * going through its partition.
+ * going through its partition. On a direct port only the slots of that worker have keys, as on a node
+ * of a Redis Cluster: tools take who shows keys of a slot for one of its owners.
  */
 import { SLOTS } from "../../../runtime/base/limits.ts";
 import type { Request } from "../../../runtime/codec/request.ts";
@@ -25,6 +26,11 @@ function slotAt(request: Request, reply: RespWriter, refusal: string): number {
   return -1;
 }
 
+/** The partition of a slot; -1 where a direct port shows none of its keys. */
+function shownPartition({ slots, index }: WorkerView, slot: number, isDirect: boolean): number {
+  return isDirect && slots.workerOf(slot) !== index ? -1 : slots.partitionOf(slot);
+}
+
 /** Calls back with the names of a slot's keys until it answers false. */
 function forEachKeyOf(
   worker: WorkerView,
@@ -47,9 +53,12 @@ const countKeysInSlot = partitionCommand({
   summary: "Returns the number of keys in a hash slot.",
   complexity: COMPLEXITY,
   syntax: "slot",
-  route(worker, request, reply) {
+  route(worker, request, reply, _keyspace, isDirect) {
     const slot = slotAt(request, reply, "ERR Invalid slot");
-    return slot < 0 ? -1 : worker.slots.partitionOf(slot);
+    if (slot < 0) return -1;
+    const partition = shownPartition(worker, slot, isDirect);
+    if (partition < 0) reply.integer(0);
+    return partition;
   },
   execute(worker, _keyspace, _partition, request, reply) {
     request.integer(2);
@@ -71,7 +80,7 @@ const getKeysInSlot = partitionCommand({
   summary: "Returns the key names in a hash slot.",
   complexity: COMPLEXITY,
   syntax: "slot count",
-  route(worker, request, reply) {
+  route(worker, request, reply, _keyspace, isDirect) {
     const refusal = "ERR Invalid slot or number of keys";
     const slot = slotAt(request, reply, refusal);
     if (slot < 0) return -1;
@@ -83,7 +92,9 @@ const getKeysInSlot = partitionCommand({
       reply.error(refusal);
       return -1;
     }
-    return worker.slots.partitionOf(slot);
+    const partition = shownPartition(worker, slot, isDirect);
+    if (partition < 0) reply.array(0);
+    return partition;
   },
   execute(worker, _keyspace, _partition, request, reply) {
     request.integer(3);
@@ -148,6 +159,7 @@ const slotStats = nodeCommand({
   since: "8.2.0",
   summary: "Returns the number of keys of slots.",
   complexity: "O(N) where N is the number of keys",
+  isPerWorker: true,
   syntax: "<SLOTSRANGE start-slot end-slot | ORDERBY metric [LIMIT limit] [ASC | DESC]>",
   check(_client, request, reply) {
     const query = slotStatsQuery(request);
@@ -170,7 +182,7 @@ const slotStats = nodeCommand({
     }
     return [...counts].flat();
   },
-  answer(_client, request, parts, reply) {
+  answer({ worker, isDirect }, request, parts, reply) {
     const query = slotStatsQuery(request);
     if (typeof query === "string") return;
     const counts = new Float64Array(SLOTS);
@@ -178,8 +190,11 @@ const slotStats = nodeCommand({
       for (let i = 0; i + 1 < part.length; i += 2)
         counts[part[i] as number] = part[i + 1] as number;
     }
-    const { first, last, limit, order } = query;
-    const shown = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    const { limit, order } = query;
+    const own = isDirect ? worker.slots.owners[worker.index] : undefined;
+    const first = Math.max(query.first, own?.first ?? 0);
+    const last = Math.min(query.last, own?.last ?? SLOTS - 1);
+    const shown = Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
     const keysOf = (slot: number) => counts[slot] as number;
     if (order !== 0) shown.sort((a, b) => order * (keysOf(a) - keysOf(b)) || a - b);
     const count = Math.min(limit, shown.length);

@@ -189,7 +189,6 @@ const reset = sessionCommand({
   execute(client, _request, reply) {
     client.reset(client.worker.config.security.password === undefined);
     boundInput(client);
-    setProtocol(client, reply, 2);
     reply.simple("RESET");
   },
 });

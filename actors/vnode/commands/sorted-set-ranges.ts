@@ -95,7 +95,10 @@ function readOptions(request: Request, first: number, reply: RespWriter): RangeO
   return undefined;
 }
 
-/** Reads "1.5", "(1.5", "-inf" as strtod does: spaces before it are skipped, nothing is 0. */
+/**
+ * Reads "1.5", "(1.5", "-inf" as strtod does: spaces before it are skipped, nothing is 0, what is too
+ * large is infinite, too small is 0.
+ */
 function readScoreBound(request: Request, i: number): ScoreBound | undefined {
   const { bytes, starts } = request;
   const start = starts[i] as number;
@@ -109,7 +112,7 @@ function readScoreBound(request: Request, i: number): ScoreBound | undefined {
   )
     at++;
   starts[i] = at;
-  const isFloat = request.float(i);
+  const isFloat = request.float(i, true);
   starts[i] = start;
   return isFloat ? { score: request.floatValue, isExclusive } : undefined;
 }

@@ -208,6 +208,26 @@ test("what a new handle begins with waits for room as well, and goes first", asy
   assert.equal(await next, "b");
 });
 
+test("what a new handle begins with is sent again behind RESET, and its reply is nobody's", async () => {
+  const { node, queue, call } = staged([encodeCommand(["SELECT", 3])]);
+  const reset = queue.reset(encodeCommand(["RESET"]));
+  const behind = call("A");
+  await turn();
+  const select = "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n";
+  assert.equal(node.sent.join(""), `${select}*1\r\n$5\r\nRESET\r\n${select}*1\r\n$1\r\nA\r\n`);
+  node.reply("+OK\r\n+RESET\r\n+OK\r\n+a\r\n");
+  assert.deepEqual(await Promise.all([reset, behind]), ["RESET", "a"]);
+});
+
+test("RESET of a client without such commands goes alone", async () => {
+  const { node, queue } = staged();
+  const reset = queue.reset(encodeCommand(["RESET"]));
+  await turn();
+  assert.deepEqual(node.sent, ["*1\r\n$5\r\nRESET\r\n"]);
+  node.reply("+RESET\r\n");
+  assert.equal(await reset, "RESET");
+});
+
 test("without a worker a call waits, and is not executed if it waits too long", async () => {
   const { node, clock, call } = staged();
   node.isServing = false;

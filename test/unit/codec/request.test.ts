@@ -217,6 +217,28 @@ test("floats that strtod does not take whole, or cannot hold, are refused", () =
   }
 });
 
+test("where floats saturate, what is too large is infinite, and what is too small is zero", () => {
+  for (const [text, value] of [
+    ["1e400", Infinity],
+    ["-1e400", -Infinity],
+    ["1e99999999999999999999", Infinity],
+    ["1e-400", 0],
+    ["-1e-400", -0],
+    ["0x1p1024", Infinity],
+    ["-0x1p99999999999999999999", -Infinity],
+    ["0x1p-1080", 0],
+    ["1.5", 1.5],
+    ["5e-324", 5e-324],
+  ] as const) {
+    const made = request(text);
+    assert.equal(made.float(0, true), true, text);
+    assert.ok(Object.is(made.floatValue, value), text);
+  }
+  for (const text of ["1e400x", "1e", "nan", "0x1p", ""]) {
+    assert.equal(request(text).float(0, true), false, text);
+  }
+});
+
 test("floats agree with JavaScript's own reading", () => {
   const text = fc.oneof(
     fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),

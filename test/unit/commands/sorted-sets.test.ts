@@ -63,6 +63,35 @@ test("-0 and 0 are one score", () => {
   assert.deepEqual(t.read("ZRANGE", "z", "(-0", "1", "BYSCORE"), []);
 });
 
+test("a bound that no double holds is infinite, or 0, and a score is not", () => {
+  const t = new TestPartitions();
+  t.run("ZADD", "z", "-inf", "low", "0", "zero", "5e-324", "least", "1", "one", "inf", "high");
+  // As redis-server 7.0 answers.
+  for (const [bound, count] of [
+    ["1e400", 1],
+    ["-1e400", 5],
+    ["(-1e400", 4],
+    ["(1e400", 0],
+    ["1e-400", 4],
+    ["-1e-400", 4],
+    ["(1e-400", 3],
+    ["0x1p2000", 1],
+    ["0x1p-2000", 4],
+  ] as const) {
+    const found = t.read("ZRANGE", "z", bound, "+inf", "BYSCORE") as string[];
+    assert.equal(found.length, count, bound);
+  }
+  assert.deepEqual(t.read("ZRANGE", "z", "1e400", "1e-400", "BYSCORE", "REV"), [
+    "high",
+    "one",
+    "least",
+    "zero",
+  ]);
+  const bad = { error: "ERR min or max is not a float" };
+  assert.deepEqual(t.read("ZRANGE", "z", "1e400x", "+inf", "BYSCORE"), bad);
+  assert.deepEqual(t.read("ZADD", "z", "1e400", "m"), { error: "ERR value is not a valid float" });
+});
+
 test("ZPOPMIN pops the lowest, and the last one takes the key", () => {
   const t = new TestPartitions();
   t.run("ZADD", "z", "3", "c", "1", "a", "2", "b");

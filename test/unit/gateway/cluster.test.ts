@@ -176,6 +176,37 @@ test("keys of a slot are counted and listed wherever their worker is", () => {
   assert.equal(client.read("CLUSTER COUNTKEYSINSLOT 1"), 0);
 });
 
+test("on a direct port keys of a slot are shown by its owner alone", () => {
+  const node = new FakeNode({ workers: 3 });
+  const client = node.connect();
+  for (const tag of ["a", "b", "c"]) client.read("SET", `{${tag}}1`, "x");
+  for (const tag of ["a", "b", "c"]) {
+    const number = slotOf(Buffer.from(tag), 0, 1);
+    const slot = String(number);
+    const owner = node.workers[0]?.slots.workerOf(number);
+    for (let worker = 0; worker < 3; worker++) {
+      const direct = node.connect({ worker, isDirect: true });
+      const keys = worker === owner ? [`{${tag}}1`] : [];
+      assert.equal(direct.read("CLUSTER", "COUNTKEYSINSLOT", slot), keys.length);
+      assert.deepEqual(direct.read("CLUSTER", "GETKEYSINSLOT", slot, "10"), keys);
+      const stats = direct.read("CLUSTER", "SLOT-STATS", "SLOTSRANGE", slot, slot);
+      assert.deepEqual(stats, worker === owner ? [[number, ["key-count", 1]]] : []);
+    }
+  }
+});
+
+test("on a direct port the fullest slots are among those of its worker", () => {
+  const node = new FakeNode({ workers: 2 });
+  const first = node.connect({ worker: 0, isDirect: true });
+  const second = node.connect({ worker: 1, isDirect: true });
+  const emptiest = "CLUSTER SLOT-STATS ORDERBY key-count LIMIT 1 ASC";
+  assert.deepEqual(first.read(emptiest), [[0, ["key-count", 0]]]);
+  assert.deepEqual(second.read(emptiest), [[8192, ["key-count", 0]]]);
+  const all = "CLUSTER SLOT-STATS SLOTSRANGE 0 16383";
+  assert.equal((first.read(all) as Plain[]).length, 8192);
+  assert.equal((second.read(all) as Plain[]).length, 8192);
+});
+
 test("expired keys are in no slot", () => {
   const node = new FakeNode();
   const client = node.connect();

@@ -145,6 +145,17 @@ test("a read-only disk, missing rights and a full disk each say so", async () =>
   }
 });
 
+test("a folder whose name is too long is no failing disk", async () => {
+  const disk = await newDisk();
+  const real = { ...options(disk), fs: systemFiles };
+  const path = `${tmpdir()}/${"x".repeat(300)}`;
+  const wanted = code("DATA_FOLDER_UNREADABLE", "too long", "--data");
+  await assert.rejects(openDataFolder({ ...real, path }), wanted);
+  disk.fault = ({ kind, path: at }) =>
+    kind === "create" && at !== FOLDER ? "ENAMETOOLONG" : undefined;
+  await assert.rejects(openDataFolder(options(disk)), wanted);
+});
+
 test("a damaged or newer identity file is refused", async () => {
   const disk = await newDisk();
   await openDataFolder(options(disk));
