@@ -14,6 +14,7 @@ import { logLine } from "../runtime/base/log.ts";
 import type { NodeConfig } from "../runtime/config.ts";
 import { type BannerFacts, bannerLine, bannerText } from "./banner.ts";
 import { EXIT_SOFTWARE } from "./exit-codes.ts";
+import { inlineMore } from "./inlining.ts";
 
 /**
  * A signal within this time of the first is its echo: Ctrl-C reaches the node from the terminal
@@ -51,7 +52,9 @@ export function processSeams(): StartSeams {
     startNode: async (config) => {
       // They take longest: they come up while the node is loaded.
       const born = bearThreads(config);
-      return (await import("../actors/node.ts")).startNode(config, born);
+      const node = await (await import("../actors/node.ts")).startNode(config, born);
+      inlineMore();
+      return node;
     },
     clock: systemClock,
     write: (text) => void process.stdout.write(text),
