@@ -21,8 +21,8 @@ const INLINING_FLAGS = [
  * under others a thread takes 40 ms longer to come up.
  */
 export function inlineMore(): void {
+  if (!process.versions.node.startsWith(MEASURED_NODE)) return;
   // Threads that start later (jobs, a worker's successor) neither read nor write the cache.
   delete process.env.NODE_COMPILE_CACHE;
-  if (!process.versions.node.startsWith(MEASURED_NODE)) return;
   for (const flag of INLINING_FLAGS) setFlagsFromString(flag);
 }
