@@ -13,7 +13,7 @@
  * run; what was begun is answered before the end, unless the connection is gone.
  */
 import type { Request } from "../../runtime/codec/request.ts";
-import { FAILED, INCOMPLETE, RespReader } from "../../runtime/codec/resp-reader.ts";
+import { INCOMPLETE, PARSED, RespReader } from "../../runtime/codec/resp-reader.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
 import type { Client } from "./client.ts";
@@ -41,8 +41,8 @@ export interface ConnectionHost {
   mayRun(connection: Connection): boolean;
   /** Runs one command; its reply goes through `reply` … `endReply`, or `defer`. */
   dispatch(connection: Connection, request: Request): void;
-  /** More than one command is there: returns where to look ahead again. */
-  lookAhead(connection: Connection, buffer: Buffer, at: number, end: number): number;
+  /** Executes the command just parsed, and some of what came with it; returns where to go on. */
+  runParsed(connection: Connection, buffer: Buffer, end: number): number;
   /** Asks for `flush` at the end of the turn. */
   flushLater(connection: Connection): void;
   closed(connection: Connection): void;
@@ -120,27 +120,28 @@ export class Connection {
 
   /** Runs the commands in a buffer; returns where the rest begins. */
   #parse(buffer: Buffer, start: number, end: number): number {
-    const { reader } = this;
-    let [at, lookAt] = [start, start];
+    let at = start;
+    let isParsed = true;
     this.#isRunning = true;
-    while (at < end && !this.#isStopped() && this.#host.mayRun(this)) {
-      const outcome = reader.parse(buffer, at, end);
-      if (outcome === INCOMPLETE) {
-        at = reader.next;
-        break;
-      }
-      if (outcome === FAILED) {
-        this.#refuseInput();
-        break;
-      }
-      const { next } = reader;
-      if (at >= lookAt && next < end) lookAt = this.#host.lookAhead(this, buffer, at, end);
-      this.#host.dispatch(this, reader.request);
-      at = next;
-      if (this.pendingOutput > this.#outputPauseBytes()) this.#outputIsFull();
+    while (isParsed && at < end && this.mayRun()) {
+      const outcome = this.reader.parse(buffer, at, end);
+      isParsed = outcome === PARSED;
+      if (isParsed) at = this.#host.runParsed(this, buffer, end);
+      else if (outcome === INCOMPLETE) at = this.reader.next;
+      else this.#refuseInput();
     }
     this.#isRunning = false;
     return at;
+  }
+
+  /** Whether a parsed command may run now; `execute` runs it. */
+  mayRun(): boolean {
+    return !this.#isStopped() && this.#host.mayRun(this);
+  }
+
+  execute(request: Request): void {
+    this.#host.dispatch(this, request);
+    if (this.pendingOutput > this.#outputPauseBytes()) this.#outputIsFull();
   }
 
   /** A protocol error: one error reply, then the end. An HTTP request gets nothing at all. */

@@ -167,7 +167,7 @@ export class Dispatcher {
     const start = request.starts[keyAt] as number;
     const end = request.ends[keyAt] as number;
     const { executor } = host;
-    const partition = executor.partitionOf(client.keyspace, request.bytes, start, end);
+    const partition = executor.partitionOfArgument(client.keyspace, request, keyAt);
     const owner = host.ownerOf(client.keyspace, partition);
     if (owner !== host.index) {
       if (client.isDirect) {

@@ -48,7 +48,21 @@ export class Executor implements KeyLookup {
 
   /** The partition of a key of a keyspace. */
   partitionOf(keyspace: number, key: Buffer, start: number, end: number): number {
-    return slotOf(key, start, end) >>> (this.#shifts[keyspace] as number);
+    return this.partitionOfSlot(keyspace, slotOf(key, start, end));
+  }
+
+  /** The partition of a request's argument. */
+  partitionOfArgument(keyspace: number, request: Request, i: number): number {
+    const { slotAhead, starts, ends } = request;
+    const isKnown = i === 1 && slotAhead >= 0;
+    const slot = isKnown
+      ? slotAhead
+      : slotOf(request.bytes, starts[i] as number, ends[i] as number);
+    return this.partitionOfSlot(keyspace, slot);
+  }
+
+  partitionOfSlot(keyspace: number, slot: number): number {
+    return slot >>> (this.#shifts[keyspace] as number);
   }
 
   /** Runs a command whose keys are all in one partition. */

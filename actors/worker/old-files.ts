@@ -25,6 +25,12 @@ export interface OldFilesOptions {
   released(names: readonly string[]): void;
 }
 
+/**
+ * Files that wait for another use, for each that is left alone: one pass of snapshots frees as many, and
+ * those that were filled in its course. A new file is written twice, first with zeros.
+ */
+const SPARES_A_KEPT_FILE = 2;
+
 /** What a snapshot of nothing takes on a disk. */
 const SNAPSHOT_BYTES_MIN = 4_096;
 
@@ -87,8 +93,9 @@ export class OldFiles {
   }
 
   async #free(): Promise<void> {
-    const { storage } = this.#options;
+    const { storage, filesKept } = this.#options;
     const { journal, space } = storage;
+    const sparesMax = Math.ceil(filesKept() * SPARES_A_KEPT_FILE);
     const closed = this.#addClosed();
     const names = space.unneeded();
     if (names.length === 0 && !storage.isBehind) return;
@@ -96,7 +103,7 @@ export class OldFiles {
     const left = new Set(closed.map(({ name }) => name));
     for (const name of names) {
       space.remove(name);
-      if (left.has(name) && !this.#damaged.has(name)) journal.recycle(name);
+      if (left.has(name) && !this.#damaged.has(name)) journal.recycle(name, sparesMax);
       else if (storage.isOwn(name)) {
         journal.forget(name);
         await storage.removeFile(name);

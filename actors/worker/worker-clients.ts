@@ -19,7 +19,7 @@ import {
 } from "../gateway/connection.ts";
 import type { Dispatcher } from "../gateway/dispatcher.ts";
 import { refuseSocket } from "../gateway/listener.ts";
-import { LookAhead } from "../gateway/look-ahead.ts";
+import { Pipelines } from "../gateway/pipelines.ts";
 import { SocketTransport, type TransportEvents } from "../gateway/socket-transport.ts";
 import type { Pause } from "./pause.ts";
 import type { Turn } from "./turn.ts";
@@ -45,7 +45,7 @@ export class WorkerClients implements ConnectionHost {
   readonly #options: WorkerClientsOptions;
   readonly #clients: Map<number, Client>;
   readonly #dispatcher: Dispatcher;
-  readonly #lookAhead: LookAhead;
+  readonly #pipelines: Pipelines;
   readonly #turn: Turn;
   readonly #side = new RespWriter({ bytesMax: REPLY_BYTES_MAX });
   #nextClient = 1;
@@ -56,7 +56,7 @@ export class WorkerClients implements ConnectionHost {
     this.gates = options.gates;
     this.#clients = options.clients;
     this.#dispatcher = options.dispatcher;
-    this.#lookAhead = new LookAhead(options.worker);
+    this.#pipelines = new Pipelines(options.worker);
     this.#turn = options.turn;
   }
 
@@ -89,7 +89,7 @@ export class WorkerClients implements ConnectionHost {
     const transport = open({
       received: (bytes: Buffer, length: number) => {
         readClock();
-        this.#lookAhead.forget();
+        this.#pipelines.forget();
         connection.receive(bytes, length);
         this.#turn.leave();
       },
@@ -150,8 +150,8 @@ export class WorkerClients implements ConnectionHost {
     return this.#turn.mayRun(connection);
   }
 
-  lookAhead(connection: Connection, buffer: Buffer, at: number, end: number): number {
-    return this.#lookAhead.look(buffer, at, end, connection.client.keyspace);
+  runParsed(connection: Connection, buffer: Buffer, end: number): number {
+    return this.#pipelines.run(connection, buffer, end);
   }
 
   dispatch(connection: Connection, request: Request): void {

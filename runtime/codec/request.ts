@@ -1,7 +1,7 @@
 /**
  * One command as it arrived: arguments are ranges of one buffer, read in place.
  *
- * A connection has one Request and reuses it, so a command costs no object. Numbers are read from
+ * Requests are used again, so a command costs no object. Numbers are read from
  * the bytes by Redis 7.2's rules (string2ll, string2d); the value is left in fields, so that a
  * 64-bit integer needs no BigInt.
  *
@@ -34,7 +34,7 @@ const DECIMAL = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
 const HEXADECIMAL = /^([+-]?)0x([0-9a-f]*)(?:\.([0-9a-f]*))?(?:p([+-]?[0-9]+))?$/;
 const INFINITE = /^[+-]?inf(?:inity)?$/;
 
-/** The arguments of one command, the name first. Valid until the reader parses the next one. */
+/** The arguments of one command, the name first. Valid until it is used for another one. */
 export class Request {
   /** The buffer that the arguments lie in: the connection's, or a side buffer (quoted inline). */
   bytes: Buffer = EMPTY;
@@ -42,6 +42,8 @@ export class Request {
   count = 0;
   starts = new Int32Array(ARGUMENTS_START);
   ends = new Int32Array(ARGUMENTS_START);
+  /** Slot of argument 1 as a key, where it is known already; -1: it is not. */
+  slotAhead = -1;
 
   /** What `integer` read: two's complement halves, and a double. NaN first: a double for V8 too. */
   integerHigh = 0;
@@ -57,6 +59,7 @@ export class Request {
     if (this.starts.length > ARGUMENTS_KEPT && this.count <= ARGUMENTS_KEPT) this.#shrink();
     this.bytes = bytes;
     this.count = 0;
+    this.slotAhead = -1;
   }
 
   push(start: number, end: number): void {

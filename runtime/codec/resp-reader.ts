@@ -72,7 +72,7 @@ const REFUSED = -2;
 const NEGATIVE = -3;
 
 export class RespReader {
-  readonly request = new Request();
+  request = new Request();
   /** The protocol error, without the "-" in front. */
   error = "";
   /** A browser was made to speak to us (HTTP): close at once, run and answer nothing. */
@@ -101,9 +101,20 @@ export class RespReader {
     this.#limits = { ...respLimits, ...limits };
   }
 
-  /** Takes effect with the next length that is read: AUTH lifts the bounds of a pipeline's rest. */
+  /** Take effect with the next length that is read: AUTH lifts the bounds of a pipeline's rest. */
+  get limits(): RespLimits {
+    return this.#limits;
+  }
+
   setLimits(limits: RespLimits): void {
     this.#limits = limits;
+  }
+
+  /** Gives the parsed request away; the next one is read into `other`. */
+  swap(other: Request): Request {
+    const { request } = this;
+    this.request = other;
+    return request;
   }
 
   /**
@@ -148,7 +159,7 @@ export class RespReader {
     return this.#wait(position, at, 1);
   }
 
-  /** Ready for another connection. */
+  /** Forgets what it has begun to read, and that it failed. */
   reset(): void {
     this.#failed = false;
     this.error = "";

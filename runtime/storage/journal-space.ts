@@ -25,8 +25,6 @@ export const JOURNAL_STEP_BYTES = 4 * 1024 * 1024;
 const FIRST_STEP_BYTES = 256 * 1024;
 /** How long a full disk is left alone before it is tried again. */
 export const DISK_FULL_RETRY_MS = 1_000;
-/** Files kept for another use: a burst of writes leaves no more of them. */
-const SPARES_MAX = 2;
 /** Zeros in one write on the pool: small, so that commits' syncs get their turn. */
 const ZERO_BYTES_MAX = 1024 * 1024;
 
@@ -171,10 +169,13 @@ export class JournalSpace {
     return old;
   }
 
-  /** Offers a file that nobody needs any more (in no manifest, closed) for another use. */
-  recycle(name: string): void {
+  /**
+   * Offers a file that nobody needs any more (in no manifest, closed) for another use; keeps so many at
+   * most.
+   */
+  recycle(name: string, sparesMax: number): void {
     this.#spares.push(name);
-    this.#removeSpares(SPARES_MAX);
+    this.#removeSpares(sparesMax);
   }
 
   /**

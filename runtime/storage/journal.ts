@@ -275,10 +275,10 @@ export class Journal {
     if (!this.#dead && !(await this.#space.isInPlace())) this.#fail(displaced(path));
   }
 
-  /** Offers a file for another use: in no manifest, read by nobody. */
-  recycle(name: string): void {
+  /** Offers a file for another use: in no manifest, read by nobody. So many wait for it at most. */
+  recycle(name: string, sparesMax: number): void {
     this.#left = this.#left.filter((use) => use.name !== name);
-    this.#space.recycle(name);
+    this.#space.recycle(name, sparesMax);
   }
 
   /** Leaves a removed file out of `files`. */

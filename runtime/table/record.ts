@@ -107,19 +107,15 @@ export class Records {
   }
 
   /**
-   * Brings a record (0: none) into the cache, of a large one the beginning. Use the result, or
-   * nothing is read.
+   * Brings a record (0: none) into the cache, of a larger one the beginning: how large it is would have
+   * to be waited for. Use the result, or nothing is read.
    */
   touch(ref: Ref): number {
     if (ref === 0) return 0;
     const words = this.words(ref);
     const at = this.at(ref) >>> 2;
-    const bytes = HEADER_BYTES + ((words[at + 2] as number) >>> 16) + (words[at + 3] as number);
-    const last = at + ((bytes - 1) >>> 2);
-    return (
-      (words[Math.min(at + LINE_WORDS, last)] as number) ^
-      (words[Math.min(at + 2 * LINE_WORDS, last)] as number)
-    );
+    const next = Math.min(at + LINE_WORDS, words.length - 1);
+    return (words[at] as number) ^ (words[next] as number);
   }
 
   kind(ref: Ref): number {

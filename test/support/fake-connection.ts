@@ -2,6 +2,7 @@
  * A Connection over a transport that keeps what it is given: for tests of connections without
  * sockets, threads and commands. Every command is answered as the test says.
  */
+import assert from "node:assert/strict";
 import type { Client } from "../../actors/gateway/client.ts";
 import {
   Connection,
@@ -9,9 +10,12 @@ import {
   type ReplySlot,
   type Transport,
 } from "../../actors/gateway/connection.ts";
+import { Pipelines, type WorkerAhead } from "../../actors/gateway/pipelines.ts";
+import { Executor } from "../../actors/vnode/executor.ts";
 import type { Request } from "../../runtime/codec/request.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import type { ClientsConfig } from "../../runtime/config.ts";
+import { SlabPool } from "../../runtime/table/slab-pool.ts";
 
 export const LIMITS: ClientsConfig = {
   max: 10,
@@ -25,6 +29,13 @@ export const LIMITS: ClientsConfig = {
   keepAliveMs: 0,
   argumentsMax: 1024,
   argumentBytesMax: 1024 * 1024,
+};
+
+/** A worker on which nothing can be looked up ahead. */
+const NO_VNODES: WorkerAhead = {
+  pool: new SlabPool({ slabBytes: 256 * 1024 }),
+  executor: new Executor({ vnode: () => assert.fail("nobody asks") }, [1]),
+  findVnode: () => undefined,
 };
 
 /** A socket that takes everything at once, or nothing until `drain`. */
@@ -81,14 +92,12 @@ export class FakeConnection implements ConnectionHost {
   readonly gates = { isOpen: (gate: number) => gate <= this.openThrough };
   answer: Answer = echo();
   ran: string[] = [];
-  /** What was looked ahead at, and how many bytes a look takes in. */
-  lookedAt: string[] = [];
-  bytesAhead = Number.POSITIVE_INFINITY;
   closedCount = 0;
   /** The client wants no replies. */
   isMuted = false;
   /** Commands that the turn still has time for. */
   time = Number.POSITIVE_INFINITY;
+  readonly #pipelines = new Pipelines(NO_VNODES);
   #wantsFlush = false;
 
   constructor(limits: Partial<ClientsConfig> = {}, isAuthenticated = true) {
@@ -103,9 +112,8 @@ export class FakeConnection implements ConnectionHost {
     return !connection.isLate;
   }
 
-  lookAhead(_connection: Connection, buffer: Buffer, at: number, end: number): number {
-    this.lookedAt.push(buffer.toString("latin1", at, end));
-    return Math.min(end, at + this.bytesAhead);
+  runParsed(connection: Connection, buffer: Buffer, end: number): number {
+    return this.#pipelines.run(connection, buffer, end);
   }
 
   dispatch(connection: Connection, request: Request): void {

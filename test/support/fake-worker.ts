@@ -13,7 +13,7 @@ import {
   type ConnectionHost,
   type Transport,
 } from "../../actors/gateway/connection.ts";
-import { LookAhead } from "../../actors/gateway/look-ahead.ts";
+import { Pipelines } from "../../actors/gateway/pipelines.ts";
 import { everySlice, replySlices } from "../../actors/gateway/sliced.ts";
 import { SlotMap } from "../../actors/gateway/slot-map.ts";
 import { wrongArguments } from "../../actors/vnode/commands/errors.ts";
@@ -266,13 +266,13 @@ export class FakeNode {
       nowMs: worker.nowMs,
     });
     worker.clients.set(client.id, client);
-    const ahead = new LookAhead(worker);
+    const pipelines = new Pipelines(worker);
     const host: ConnectionHost = {
       limits: worker.limits,
       gates: { isOpen: () => true },
       dispatch: (connection, request) => this.#dispatch(connection, request),
       mayRun: () => true,
-      lookAhead: (_, buffer, at, end) => ahead.look(buffer, at, end, client.keyspace),
+      runParsed: (connection, buffer, end) => pipelines.run(connection, buffer, end),
       flushLater() {},
       closed: (connection) => void worker.clients.delete(connection.client.id),
     };

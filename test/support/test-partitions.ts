@@ -14,6 +14,7 @@ import { ManualClock } from "../../runtime/base/clock.ts";
 import { seeded } from "../../runtime/base/prng.ts";
 import { HybridClock } from "../../runtime/causality/hlc.ts";
 import { OpWriters } from "../../runtime/causality/op.ts";
+import type { Request } from "../../runtime/codec/request.ts";
 import { PARSED, RespReader } from "../../runtime/codec/resp-reader.ts";
 import { RespWriter } from "../../runtime/codec/resp-writer.ts";
 import { SlabPool } from "../../runtime/table/slab-pool.ts";
@@ -84,18 +85,17 @@ export class TestPartitions {
     const reader = new RespReader();
     const bytes = encodeCommand(args);
     if (reader.parse(bytes, 0, bytes.length) !== PARSED) throw new Error(reader.error);
-    return this.runParsed(reader);
+    return this.runParsed(reader.request);
   }
 
-  /** As `run`, for the command that a reader has parsed. */
-  runParsed(reader: RespReader): Reply {
-    const { request } = reader;
+  /** As `run`, for a command that was parsed. */
+  runParsed(request: Request): Reply {
     const entry = table.find(request);
     if (entry === undefined) throw new Error(`no command ${request.text(0)}`);
     const { command } = entry;
     const reply = new RespWriter({ bytesMax: 1 << 30 });
     reply.protocol = this.protocol;
-    if (entry.accepts(request.count)) this.#execute(command, reader, reply);
+    if (entry.accepts(request.count)) this.#execute(command, request, reply);
     else reply.error(wrongArguments(command.name));
     const replies = new ReplyReader();
     replies.push(reply.take());
@@ -104,17 +104,14 @@ export class TestPartitions {
     return decoded;
   }
 
-  #execute(command: Command, reader: RespReader, reply: RespWriter): void {
-    const { request } = reader;
+  #execute(command: Command, request: Request, reply: RespWriter): void {
     this.executor.nowMs = this.clock.now();
     if (command.scope === "keys") {
       this.executor.runOnKeys(command, 0, request, reply);
     } else if (command.scope === "key") {
       const [i] = keyIndexes(command, request);
       if (i === undefined) throw new Error("a key command names its key");
-      const start = request.starts[i] as number;
-      const end = request.ends[i] as number;
-      const partition = this.executor.partitionOf(0, request.bytes, start, end);
+      const partition = this.executor.partitionOfArgument(0, request, i);
       this.executor.runOnKey(command, 0, partition, request, reply);
     } else if (command.scope === "session") {
       command.execute(NO_CLIENT, request, reply);

@@ -17,16 +17,6 @@ test("a pipeline is answered in order, in one write at the end of the turn", () 
   assert.equal(fake.sent(), "+A\r\n+B\r\n+C\r\n");
 });
 
-test("commands that come together are looked ahead at, the first included, as far as one look goes", () => {
-  const fake = new FakeConnection();
-  fake.receive("A\r\n");
-  assert.deepEqual(fake.lookedAt, []);
-  fake.bytesAhead = 6;
-  fake.receive("A\r\nB\r\nC\r\nD\r\nE");
-  assert.deepEqual(fake.lookedAt, ["A\r\nB\r\nC\r\nD\r\nE", "C\r\nD\r\nE"]);
-  assert.deepEqual(fake.ran, ["A", "A", "B", "C", "D"]);
-});
-
 test("a command that comes byte by byte runs once, whatever becomes of the read buffer", () => {
   const fake = new FakeConnection();
   const texts: string[] = [];

@@ -23,8 +23,8 @@ async function withClosedFiles(count: number) {
     disk,
     journal,
     write,
-    recycle() {
-      for (const { name } of closed) journal.recycle(name);
+    recycle(sparesMax: number) {
+      for (const { name } of closed) journal.recycle(name, sparesMax);
     },
   };
 }
@@ -43,17 +43,17 @@ test("a journal begins with little room and takes more when it is told to, thoug
   await journal.close();
 });
 
-test("of many files that nobody needs, two are kept for another use", async () => {
+test("of many files that nobody needs, as many are kept for another use as is said", async () => {
   const { disk, recycle } = await withClosedFiles(6);
   const before = disk.paths().length;
-  recycle();
+  recycle(2);
   await turns(30);
   assert.equal(before - disk.paths().length, 4);
 });
 
 test("a full disk gets back the files that wait for another use", async () => {
   const { disk, journal, write, recycle } = await withClosedFiles(2);
-  recycle();
+  recycle(2);
   disk.capacityBytes = disk.usedBytes;
   const before = disk.paths().length;
   while (!journal.full) await write();

@@ -239,7 +239,7 @@ test("frames of an earlier use of a recycled file are never read", async () => {
   };
   while (journal.fileNumber < 2) await write(700);
   const [first] = journal.files();
-  journal.recycle((first as { name: string }).name);
+  journal.recycle((first as { name: string }).name, 2);
   while (journal.fileNumber < 4) await write(700);
   // The recycled file is in use, its old frames lie behind the new ones.
   await write(10);
@@ -324,7 +324,7 @@ test("unsynced frames in a recycled file are lost or found, never taken for dama
       await turns(40);
     };
     while (journal.fileNumber < 2) await write(true);
-    journal.recycle(journal.files()[0]?.name ?? "");
+    journal.recycle(journal.files()[0]?.name ?? "", 2);
     const files = journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
     const before = (files[0]?.firstCommit ?? 1) - 1;
     await writeManifest(disk.mount(), FOLDER, {

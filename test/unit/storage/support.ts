@@ -347,7 +347,7 @@ export class TinyNode {
     await this.#writeManifest({ ...this.#manifest, files: [...kept, ...running] });
     for (const name of gone) {
       this.#space.remove(name);
-      if (recycle) this.journal.recycle(name);
+      if (recycle) this.journal.recycle(name, 2);
       else await fs.remove(`${FOLDER}/${name}`);
       this.journal.forget(name);
     }

@@ -120,6 +120,23 @@ test("files are left alone while there are few of them", async (context) => {
   assert.deepEqual(worker.wanted, [BUSY]);
 });
 
+test("for each file that is left alone, two may wait for another use", async (context) => {
+  const worker = await openWorker(context);
+  const { journal } = worker.storage;
+  const recycle = context.mock.method(journal, "recycle");
+  await worker.fill(BUSY, 2);
+  const closed = journal.files().slice(0, -1);
+  await worker.storage.snapshotsTaken([worker.finishSnapshot(BUSY)]);
+
+  await new OldFiles({ ...worker.options, filesKept: () => 2.2 }).clean();
+
+  const asked = recycle.mock.calls.map((call) => call.arguments);
+  assert.deepEqual(
+    asked,
+    closed.map(({ name }) => [name, 5]),
+  );
+});
+
 test("nobody is asked for a snapshot while snapshots are taken", async (context) => {
   const worker = await openWorker(context);
   await worker.fill(BUSY, 1);
