@@ -14,6 +14,12 @@ import type { Connection } from "./connection.ts";
 /** Longest argument that is taken for a key: longer ones would cost more than they may save. */
 export const KEY_AHEAD_BYTES_MAX = 256;
 
+/**
+ * How far is parsed ahead: a connection may be stopped at each command, and what lies behind is parsed
+ * again.
+ */
+export const PARSED_AHEAD_BYTES_MAX = 64 * 1024;
+
 /** What it needs to know of its worker. */
 export type WorkerAhead = Pick<WorkerView, "executor" | "pool" | "findVnode">;
 
@@ -45,7 +51,7 @@ export class Pipelines {
     }
     const { limits } = reader;
     const pipeline = this.#unused.pop() ?? new Pipeline(KEYS_AHEAD_MAX);
-    pipeline.fill(reader, buffer, end);
+    pipeline.fill(reader, buffer, Math.min(end, reader.next + PARSED_AHEAD_BYTES_MAX));
     if (pipeline.count > 1) this.look(pipeline, buffer, connection.client.keyspace);
     let ran = 0;
     do connection.execute(pipeline.at(ran++));

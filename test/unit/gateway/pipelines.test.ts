@@ -5,7 +5,11 @@ import fc from "fast-check";
 import type { KeyCommand } from "../../../actors/command.ts";
 import { CommandTable } from "../../../actors/command-table.ts";
 import type { Connection } from "../../../actors/gateway/connection.ts";
-import { KEY_AHEAD_BYTES_MAX, Pipelines } from "../../../actors/gateway/pipelines.ts";
+import {
+  KEY_AHEAD_BYTES_MAX,
+  PARSED_AHEAD_BYTES_MAX,
+  Pipelines,
+} from "../../../actors/gateway/pipelines.ts";
 import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { vnodeId } from "../../../actors/vnode/vnode-id.ts";
 import { below, type Random, seeded } from "../../../runtime/base/prng.ts";
@@ -184,6 +188,25 @@ test("commands before a protocol error run, also after a stop, and then it is fo
   assert.equal(input.run(pipelines, bytes, next, bytes.length), bytes.indexOf("*1\r\n!"));
   assert.deepEqual(ran, ["A", "B", "C", "D"]);
   assert.match(input.reader.error, /expected '\$', got '!'/);
+});
+
+test("a large command behind others is not parsed as often as they are stopped", (context) => {
+  const pipelines = pipelinesOf(new TestPartitions());
+  const large = ["LARGE", ...Array<string>(PARSED_AHEAD_BYTES_MAX / 8).fill("12")];
+  const commands = [["A"], ["B"], ["C"], large, ["D"]].map((words) => encodeCommand(words));
+  const bytes = Buffer.concat(commands);
+  const ran: string[] = [];
+  const input = new Input((request) => void ran.push(`${request.text(0)} ${request.count}`));
+  const parse = context.mock.method(input.reader, "parse");
+  let at = 0;
+  for (const name of ["A", "B", "C"]) {
+    at = input.run(pipelines, bytes, at, bytes.length, 1);
+    assert.equal(ran.at(-1), `${name} 1`);
+    const last = parse.mock.calls.at(-1)?.arguments;
+    assert.ok((last?.[2] ?? bytes.length) <= at + PARSED_AHEAD_BYTES_MAX);
+  }
+  input.run(pipelines, bytes, at, bytes.length);
+  assert.deepEqual(ran.slice(3), [`LARGE ${large.length}`, "D 1"]);
 });
 
 test("a command may let another connection go on", () => {
