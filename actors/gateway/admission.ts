@@ -82,10 +82,7 @@ export function redirects(
     slot = own;
   }
   if (slot < 0) return null;
-  const [first] = indexes as [number];
-  const start = request.starts[first] as number;
-  const end = request.ends[first] as number;
-  const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
+  const partition = host.executor.partitionOfSlot(client.keyspace, slot);
   if (host.ownerOf(client.keyspace, partition) === host.index) return null;
   return host.slots.moved(slot, client.connection?.transport.localAddress);
 }

@@ -94,9 +94,7 @@ export class Scatter {
     const step = command.keys?.step ?? 1;
     const parts = new Map<number, Part>();
     indexes.forEach((index, key) => {
-      const start = request.starts[index] as number;
-      const end = request.ends[index] as number;
-      const partition = host.executor.partitionOf(keyspace, request.bytes, start, end);
+      const partition = host.executor.partitionOfArgument(keyspace, request, index);
       const worker = host.ownerOf(keyspace, partition);
       let part = parts.get(worker);
       if (part === undefined) {

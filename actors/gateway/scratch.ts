@@ -122,9 +122,7 @@ export class Scratch {
     if (command.scope === "keys") executor.runOnKeys(command, keyspace, request, reply);
     else if (command.scope === "key") {
       const keyAt = command.keys?.first ?? 1;
-      const start = request.starts[keyAt] as number;
-      const end = request.ends[keyAt] as number;
-      const partition = executor.partitionOf(keyspace, request.bytes, start, end);
+      const partition = executor.partitionOfArgument(keyspace, request, keyAt);
       executor.runOnKey(command, keyspace, partition, request, reply);
     }
     return reply.take();

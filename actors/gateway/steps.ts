@@ -107,8 +107,8 @@ export function forEachPartition(
   for (const index of keyIndexes(entry.command, request)) {
     const start = request.starts[index] as number;
     const end = request.ends[index] as number;
-    const partition = host.executor.partitionOf(keyspace, request.bytes, start, end);
-    onKey(partition, slotOf(request.bytes, start, end), index);
+    const slot = slotOf(request.bytes, start, end);
+    onKey(host.executor.partitionOfSlot(keyspace, slot), slot, index);
   }
 }
 
@@ -143,9 +143,7 @@ export function runStep(
   const beganMs = beginRun(entry.stats, clock);
   if (command.scope === "key") {
     const keyAt = command.keys?.first ?? 1;
-    const start = request.starts[keyAt] as number;
-    const end = request.ends[keyAt] as number;
-    const partition = executor.partitionOf(keyspace, request.bytes, start, end);
+    const partition = executor.partitionOfArgument(keyspace, request, keyAt);
     executor.runOnKey(command, keyspace, partition, request, reply);
   } else if (command.scope === "keys") {
     executor.runOnKeys(command, keyspace, request, reply);

@@ -123,9 +123,7 @@ export class Executor implements KeyLookup {
   }
 
   at(request: Request, i: number): KeyAccess {
-    const start = request.starts[i] as number;
-    const end = request.ends[i] as number;
-    const partition = this.partitionOf(this.keyspace, request.bytes, start, end);
+    const partition = this.partitionOfArgument(this.keyspace, request, i);
     const vnode = this.#source.vnode(this.keyspace, partition);
     this.#note(vnode);
     return vnode.key;

@@ -95,11 +95,11 @@ export class OldFiles {
   async #free(): Promise<void> {
     const { storage, filesKept } = this.#options;
     const { journal, space } = storage;
-    const sparesMax = Math.ceil(filesKept() * SPARES_A_KEPT_FILE);
     const closed = this.#addClosed();
     const names = space.unneeded();
     if (names.length === 0 && !storage.isBehind) return;
     await storage.release(names);
+    const sparesMax = Math.ceil(filesKept() * SPARES_A_KEPT_FILE);
     const left = new Set(closed.map(({ name }) => name));
     for (const name of names) {
       space.remove(name);

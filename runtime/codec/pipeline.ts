@@ -20,14 +20,14 @@ export class Pipeline {
     this.#requests = Array.from({ length: countMax }, () => new Request());
   }
 
-  /** Valid until the next `fill`. */
+  /** Valid until `clear`, or the next `fill`. */
   at(i: number): Request {
     return this.#requests[i] as Request;
   }
 
   /** Lets go of the bytes in which the commands lie. */
   clear(): void {
-    for (let i = 0; i < this.count; i++) (this.#requests[i] as Request).reset(NO_BYTES);
+    for (let i = 0; i < this.count; i++) (this.#requests[i] as Request).reset();
     this.count = 0;
   }
 
@@ -41,5 +41,3 @@ export class Pipeline {
     } while (this.count < this.ends.length && reader.parse(buffer, reader.next, end) === PARSED);
   }
 }
-
-const NO_BYTES = Buffer.alloc(0);

@@ -55,7 +55,7 @@ export class Request {
   floatValue = Number.NaN;
 
   /** Forgets the arguments; the next ones lie in `bytes`. */
-  reset(bytes: Buffer): void {
+  reset(bytes: Buffer = EMPTY): void {
     if (this.starts.length > ARGUMENTS_KEPT && this.count <= ARGUMENTS_KEPT) this.#shrink();
     this.bytes = bytes;
     this.count = 0;
