@@ -103,7 +103,8 @@ function walGroup(): BenchGroup {
     const fixture = await written();
     const sum = await wal.commitUnsynced(fixture, count);
     const { journal } = fixture;
-    for (const { name } of journal.files().slice(0, -1)) journal.recycle(name, 2);
+    for (const use of journal.files().slice(0, -1)) journal.recycle(use);
+    journal.keepSpares(2);
     return sum;
   };
   const of = (name: string, operations: number, run: Run): BenchCase => {

@@ -212,7 +212,7 @@ export class Dispatcher {
       const index = indexes[i] as number;
       const start = request.starts[index] as number;
       const end = request.ends[index] as number;
-      const partition = host.executor.partitionOf(client.keyspace, request.bytes, start, end);
+      const partition = host.executor.partitionOfArgument(client.keyspace, request, index);
       const own = host.ownerOf(client.keyspace, partition);
       if (i > 0 && own !== owner) {
         this.#runAcross(connection, request, entry, indexes);

@@ -57,7 +57,7 @@ export class Pipelines {
     do connection.execute(pipeline.at(ran++));
     while (ran < pipeline.count && reader.limits === limits && connection.mayRun());
     // What was parsed behind it is parsed again, as things are then.
-    if (ran < pipeline.count || reader.limits !== limits) reader.reset();
+    if (ran < pipeline.count) reader.reset();
     pipeline.clear();
     this.#unused.push(pipeline);
     return pipeline.ends[ran - 1] as number;

@@ -97,18 +97,18 @@ export class OldFiles {
     const { journal, space } = storage;
     const closed = this.#addClosed();
     const names = space.unneeded();
-    if (names.length === 0 && !storage.isBehind) return;
-    await storage.release(names);
-    const sparesMax = Math.ceil(filesKept() * SPARES_A_KEPT_FILE);
-    const left = new Set(closed.map(({ name }) => name));
+    if (names.length > 0 || storage.isBehind) await storage.release(names);
+    const left = new Map(closed.map((use) => [use.name, use]));
     for (const name of names) {
       space.remove(name);
-      if (left.has(name) && !this.#damaged.has(name)) journal.recycle(name, sparesMax);
+      const use = left.get(name);
+      if (use !== undefined && !this.#damaged.has(name)) journal.recycle(use);
       else if (storage.isOwn(name)) {
         journal.forget(name);
         await storage.removeFile(name);
       }
     }
+    journal.keepSpares(Math.ceil(filesKept() * SPARES_A_KEPT_FILE));
     const others = names.filter((name) => !storage.isOwn(name));
     if (others.length > 0) this.#options.released(others);
   }

@@ -172,7 +172,7 @@ export class RemoteRequests {
     for (const index of keyIndexes(command, request)) {
       const start = request.starts[index] as number;
       const end = request.ends[index] as number;
-      const own = host.executor.partitionOf(keyspace, request.bytes, start, end);
+      const own = host.executor.partitionOfArgument(keyspace, request, index);
       if (!host.canRun(keyspace, own, request.bytes, start, end)) return own;
     }
     return -1;

@@ -149,7 +149,10 @@ export class WorkerUpkeep {
 
   /** That a full disk has no room for cleaning either is said once, by whom it refuses. */
   #failed(event: string, error: unknown): void {
-    const isKnown = this.#storage.journal.full && isDiskFull(error);
+    const { journal } = this.#storage;
+    // A journal that lives on its spare files does not notice that the disk is full.
+    if (isDiskFull(error)) journal.keepSpares(0);
+    const isKnown = journal.full && isDiskFull(error);
     if (!isKnown) this.#host.report({ level: "error", event, error });
   }
 

@@ -2,8 +2,7 @@
  * The next commands of a client's pipeline, parsed before the first of them runs: so what they need can
  * be looked for together (decision 0063).
  *
- * Who runs only some of them, or has changed the reader's limits, resets the reader and parses the rest
- * again.
+ * Who runs only some of them resets the reader and parses the rest again.
  */
 import { Request } from "./request.ts";
 import { PARSED, type RespReader } from "./resp-reader.ts";

@@ -101,13 +101,17 @@ export class RespReader {
     this.#limits = { ...respLimits, ...limits };
   }
 
-  /** Take effect with the next length that is read: AUTH lifts the bounds of a pipeline's rest. */
   get limits(): RespLimits {
     return this.#limits;
   }
 
+  /**
+   * The next command is read under these: AUTH lifts the bounds of a pipeline's rest. What has been read
+   * of it is read again.
+   */
   setLimits(limits: RespLimits): void {
     this.#limits = limits;
+    this.reset();
   }
 
   /** Gives the parsed request away; the next one is read into `other`. */

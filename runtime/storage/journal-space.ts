@@ -7,6 +7,7 @@
  */
 import type { TimerHandle, Timers } from "../base/clock.ts";
 import type { Random } from "../base/prng.ts";
+import type { FileUse } from "./file-space.ts";
 import { type File, type FileSystem, isDiskFull, synced } from "./files.ts";
 import {
   encodeFileHeader,
@@ -170,12 +171,17 @@ export class JournalSpace {
   }
 
   /**
-   * Offers a file that nobody needs any more (in no manifest, closed) for another use; keeps so many at
-   * most.
+   * Offers a file that nobody needs any more (in no manifest, closed) for another use. One that was made
+   * for a giant frame is removed.
    */
-  recycle(name: string, sparesMax: number): void {
-    this.#spares.push(name);
-    this.#removeSpares(sparesMax);
+  recycle({ name, bytes }: FileUse): void {
+    if (bytes > this.#fileBytes) this.#remove(name);
+    else this.#spares.push(name);
+  }
+
+  /** Removes the files that wait for another use, but for so many. */
+  keepSpares(kept: number): void {
+    for (const name of this.#spares.splice(kept)) this.#remove(name);
   }
 
   /**
@@ -261,7 +267,7 @@ export class JournalSpace {
   #waitForSpace(): void {
     const wasFull = this.full;
     this.full = true;
-    this.#removeSpares(0);
+    this.keepSpares(0);
     this.#retry = this.#options.timers.after(DISK_FULL_RETRY_MS, () => {
       this.#retry = undefined;
       this.#wake();
@@ -269,11 +275,9 @@ export class JournalSpace {
     if (!wasFull) this.#events.changed();
   }
 
-  #removeSpares(kept: number): void {
+  #remove(name: string): void {
     const { fs, folder } = this.#options;
-    for (const name of this.#spares.splice(kept)) {
-      void fs.remove(`${folder}/${name}`).catch(() => undefined); // a later start removes it
-    }
+    void fs.remove(`${folder}/${name}`).catch(() => undefined); // a later start removes it
   }
 
   async #prepareNext(): Promise<void> {

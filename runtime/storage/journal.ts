@@ -275,10 +275,15 @@ export class Journal {
     if (!this.#dead && !(await this.#space.isInPlace())) this.#fail(displaced(path));
   }
 
-  /** Offers a file for another use: in no manifest, read by nobody. So many wait for it at most. */
-  recycle(name: string, sparesMax: number): void {
-    this.#left = this.#left.filter((use) => use.name !== name);
-    this.#space.recycle(name, sparesMax);
+  /** Offers a file for another use: in no manifest, read by nobody. */
+  recycle(use: FileUse): void {
+    this.forget(use.name);
+    this.#space.recycle(use);
+  }
+
+  /** Removes the files that wait for another use, but for so many. */
+  keepSpares(kept: number): void {
+    this.#space.keepSpares(kept);
   }
 
   /** Leaves a removed file out of `files`. */

@@ -177,6 +177,25 @@ test("what comes behind a change of the reader's limits is read under the new on
   }
 });
 
+test("limits that change once a pipeline has run are those of what lies behind it", () => {
+  const pipelines = pipelinesOf(new TestPartitions());
+  const narrow = { ...respLimits, argsMax: 2 };
+  const first = encodeCommand(["HELD"]);
+  const all = Buffer.concat([first, encodeCommand(["A", "1", "2"])]);
+  const cut = all.length - 8;
+  for (const [before, end, after, outcome] of [
+    [narrow, all.length, respLimits, PARSED],
+    [narrow, cut, respLimits, PARSED],
+    [respLimits, cut, narrow, FAILED],
+  ] as const) {
+    const input = new Input(() => {}, before);
+    const next = input.run(pipelines, all, 0, end, 1);
+    assert.equal(next, first.length);
+    input.reader.setLimits(after);
+    assert.equal(input.reader.parse(all, next, all.length), outcome);
+  }
+});
+
 test("commands before a protocol error run, also after a stop, and then it is found", () => {
   const pipelines = pipelinesOf(new TestPartitions());
   const commands = ["A", "B", "C", "D"].map((name) => encodeCommand([name]));

@@ -1,6 +1,7 @@
 /** Room for frames: what is kept for later goes where the disk has none. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { FileUse } from "../../../runtime/storage/file-space.ts";
 import { FILE_HEADER_BYTES } from "../../../runtime/storage/journal-format.ts";
 import { append, FOLDER, newDisk, openJournal, recoverStates, turns } from "./support.ts";
 
@@ -24,7 +25,8 @@ async function withClosedFiles(count: number) {
     journal,
     write,
     recycle(sparesMax: number) {
-      for (const { name } of closed) journal.recycle(name, sparesMax);
+      for (const use of closed) journal.recycle(use);
+      journal.keepSpares(sparesMax);
     },
   };
 }
@@ -49,6 +51,18 @@ test("of many files that nobody needs, as many are kept for another use as is sa
   recycle(2);
   await turns(30);
   assert.equal(before - disk.paths().length, 4);
+});
+
+test("a file that was made for a giant frame is not kept for another use", async () => {
+  const { disk, journal } = await withClosedFiles(1);
+  const [closed] = journal.files() as [FileUse];
+  const before = disk.paths();
+  journal.recycle({ ...closed, bytes: closed.bytes * 40 });
+  await turns(30);
+  assert.deepEqual(
+    disk.paths(),
+    before.filter((path) => !path.endsWith(closed.name)),
+  );
 });
 
 test("a full disk gets back the files that wait for another use", async () => {

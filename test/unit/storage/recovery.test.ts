@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { writeU16, writeU32 } from "../../../runtime/base/bytes.ts";
 import type { CoterieError } from "../../../runtime/base/errors.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
+import type { FileUse } from "../../../runtime/storage/file-space.ts";
 import { journalFileName } from "../../../runtime/storage/journal-format.ts";
 import { noManifests, writeManifest } from "../../../runtime/storage/manifest.ts";
 import type { MemoryDisk } from "../../../runtime/storage/memory-files.ts";
@@ -239,7 +240,7 @@ test("frames of an earlier use of a recycled file are never read", async () => {
   };
   while (journal.fileNumber < 2) await write(700);
   const [first] = journal.files();
-  journal.recycle((first as { name: string }).name, 2);
+  journal.recycle(first as FileUse);
   while (journal.fileNumber < 4) await write(700);
   // The recycled file is in use, its old frames lie behind the new ones.
   await write(10);
@@ -324,7 +325,7 @@ test("unsynced frames in a recycled file are lost or found, never taken for dama
       await turns(40);
     };
     while (journal.fileNumber < 2) await write(true);
-    journal.recycle(journal.files()[0]?.name ?? "", 2);
+    journal.recycle(journal.files()[0] as FileUse);
     const files = journal.files().map(({ name, firstCommit }) => ({ name, firstCommit }));
     const before = (files[0]?.firstCommit ?? 1) - 1;
     await writeManifest(disk.mount(), FOLDER, {

@@ -347,10 +347,12 @@ export class TinyNode {
     await this.#writeManifest({ ...this.#manifest, files: [...kept, ...running] });
     for (const name of gone) {
       this.#space.remove(name);
-      if (recycle) this.journal.recycle(name, 2);
+      const use = live.find((each) => each.name === name);
+      if (recycle && use !== undefined) this.journal.recycle(use);
       else await fs.remove(`${FOLDER}/${name}`);
       this.journal.forget(name);
     }
+    this.journal.keepSpares(2);
     await fs.syncFolder(FOLDER);
   }
 

@@ -5,6 +5,7 @@ import type { Vnode } from "../../../actors/vnode/vnode.ts";
 import { SyncTimes } from "../../../actors/worker/sync-times.ts";
 import type { WorkerArgs } from "../../../actors/worker/worker-args.ts";
 import { openStorage } from "../../../actors/worker/worker-storage.ts";
+import { type UpkeepHost, WorkerUpkeep } from "../../../actors/worker/worker-upkeep.ts";
 import { ManualClock } from "../../../runtime/base/clock.ts";
 import { seeded } from "../../../runtime/base/prng.ts";
 import { embeddedConfig } from "../../../runtime/config/embedded.ts";
@@ -22,12 +23,16 @@ const ID = 1;
 interface Start {
   readonly boot: number;
   readonly durability?: "always" | "os";
+  readonly fileBytes?: number;
 }
 
 /** One worker's storage, recovered. */
-async function startWorker(disk: MemoryDisk, { boot, durability = "always" }: Start) {
+async function startWorker(
+  disk: MemoryDisk,
+  { boot, durability = "always", fileBytes = 32 * MB }: Start,
+) {
   const config = embeddedConfig(
-    { config: { journal: { fileBytes: 32 * MB, reserveBytes: 4 * MB } }, workers: 1, durability },
+    { config: { journal: { fileBytes, reserveBytes: 4 * MB } }, workers: 1, durability },
     { folder: FOLDER, machine: { cores: 1, memoryBytes: 1024 * MB } },
   );
   const args = { config, nodeId: "00112233445566aa", boot, folder: FOLDER } as WorkerArgs;
@@ -54,7 +59,7 @@ async function startWorker(disk: MemoryDisk, { boot, durability = "always" }: St
     adopt(found);
     return found;
   };
-  return { storage, clock, full, vnode };
+  return { storage, args, clock, full, vnode };
 }
 
 /** A disk without any room: a killed worker has left its data and its reserve there. */
@@ -132,4 +137,46 @@ test("a worker that is started where nothing is held back says that the disk is 
   const before = disk.paths();
   await assert.rejects(startWorker(disk, { boot: 1 }), { code: "DISK_FULL" });
   assert.deepEqual(disk.paths(), before);
+});
+
+test("a snapshot that has no room gets that of the files which wait for another use", async (context) => {
+  const disk = await newDisk();
+  const { storage, args, clock, full, vnode } = await startWorker(disk, { boot: 1, fileBytes: MB });
+  const said: { readonly event: string; readonly error?: { readonly code?: string } }[] = [];
+  const host = {
+    memoryBytes: 0,
+    findAny: () => vnode(),
+    everyVnode: () => [vnode()],
+    report: (event: (typeof said)[number]) => void said.push(event),
+  } as unknown as UpkeepHost;
+  const upkeep = new WorkerUpkeep({
+    ...{ host, args, clock, timers: clock, storage, released: () => undefined },
+  });
+  const write = async (count: number, bytes: number) => {
+    for (let i = 0; i < count; i++) {
+      setStrings(vnode().partition, [[`key ${i}`, "v".repeat(bytes)]]);
+      storage.journal.commit();
+      await storage.log.written();
+    }
+  };
+  const whenSo = (isSo: () => boolean) => until(() => (isSo() ? true : undefined));
+  const recycle = context.mock.method(storage.journal, "recycle");
+  await write(30, 200_000);
+  upkeep.snapshot();
+  await whenSo(() => recycle.mock.callCount() > 4);
+  const spares = recycle.mock.calls.map(({ arguments: [use] }) => `${FOLDER}/${use?.name}`);
+
+  await write(1, 200_000);
+  disk.capacityBytes = disk.usedBytes + MB;
+  upkeep.snapshot();
+  await whenSo(() => said.length > 0);
+  const [told] = said;
+  assert.deepEqual([told?.event, told?.error?.code], ["snapshot failed", "DISK_FULL"]);
+  assert.deepEqual(full, [], "the journal has met no full disk");
+  await whenSo(() => spares.every((path) => !disk.paths().includes(path)));
+
+  upkeep.snapshot();
+  await whenSo(() => vnode().logBytes === 0);
+  assert.equal(said.length, 1);
+  await storage.close();
 });

@@ -124,17 +124,18 @@ test("for each file that is left alone, two may wait for another use", async (co
   const worker = await openWorker(context);
   const { journal } = worker.storage;
   const recycle = context.mock.method(journal, "recycle");
+  const keepSpares = context.mock.method(journal, "keepSpares");
   await worker.fill(BUSY, 2);
   const closed = journal.files().slice(0, -1);
   await worker.storage.snapshotsTaken([worker.finishSnapshot(BUSY)]);
 
   await new OldFiles({ ...worker.options, filesKept: () => 2.2 }).clean();
 
-  const asked = recycle.mock.calls.map((call) => call.arguments);
   assert.deepEqual(
-    asked,
-    closed.map(({ name }) => [name, 5]),
+    recycle.mock.calls.map((call) => call.arguments),
+    closed.map((use) => [use]),
   );
+  assert.deepEqual(keepSpares.mock.calls.at(-1)?.arguments, [5]);
 });
 
 test("nobody is asked for a snapshot while snapshots are taken", async (context) => {
