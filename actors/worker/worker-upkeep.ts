@@ -150,10 +150,10 @@ export class WorkerUpkeep {
   /** That a full disk has no room for cleaning either is said once, by whom it refuses. */
   #failed(event: string, error: unknown): void {
     const { journal } = this.#storage;
-    // A journal that lives on its spare files does not notice that the disk is full.
-    if (isDiskFull(error)) journal.keepSpares(0);
-    const isKnown = journal.full && isDiskFull(error);
-    if (!isKnown) this.#host.report({ level: "error", event, error });
+    const isFull = isDiskFull(error);
+    // A journal that lives on its spare files does not notice it.
+    if (isFull) journal.keepSpares(0);
+    if (!(isFull && journal.full)) this.#host.report({ level: "error", event, error });
   }
 
   /** `vnodes`: those whose ops count. */

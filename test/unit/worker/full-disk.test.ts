@@ -152,21 +152,21 @@ test("a snapshot that has no room gets that of the files which wait for another 
   const upkeep = new WorkerUpkeep({
     ...{ host, args, clock, timers: clock, storage, released: () => undefined },
   });
-  const write = async (count: number, bytes: number) => {
+  const write = async (count: number) => {
     for (let i = 0; i < count; i++) {
-      setStrings(vnode().partition, [[`key ${i}`, "v".repeat(bytes)]]);
+      setStrings(vnode().partition, [[`key ${i}`, "v".repeat(200_000)]]);
       storage.journal.commit();
       await storage.log.written();
     }
   };
   const whenSo = (isSo: () => boolean) => until(() => (isSo() ? true : undefined));
   const recycle = context.mock.method(storage.journal, "recycle");
-  await write(30, 200_000);
+  await write(30);
   upkeep.snapshot();
   await whenSo(() => recycle.mock.callCount() > 4);
   const spares = recycle.mock.calls.map(({ arguments: [use] }) => `${FOLDER}/${use?.name}`);
 
-  await write(1, 200_000);
+  await write(1);
   disk.capacityBytes = disk.usedBytes + MB;
   upkeep.snapshot();
   await whenSo(() => said.length > 0);
